@@ -1,1 +1,30 @@
-//! Stub.
+//! A typed graph of biology in an embedded store, and a relational transformer trained on
+//! subgraphs of it.
+//!
+//! The way of the data, and the modules in that order:
+//!
+//! * [`store`]: what was loaded, in sled; [`snapshot`]: an immutable, memory-mapped copy to read fast.
+//! * [`sampler`]: subgraphs around seed nodes; [`task`]: what is to be learnt, on which split.
+//! * `tokens`, `model`, `train`, `baselines` (feature `train`): from subgraphs to a trained
+//!   relational transformer, and the plain models beside it.
+//! * [`embedding`]: what a model thinks of each node, on the disk, and its nearest neighbours.
+//!
+//! It knows no file format of biology (that is `relata-ingest`) and no HTTP (`relata-web`).
+
+#[cfg(feature = "train")]
+pub mod baselines;
+pub mod embedding;
+mod error;
+#[cfg(feature = "train")]
+pub mod model;
+pub mod progress;
+pub mod sampler;
+pub mod snapshot;
+pub mod store;
+pub mod task;
+#[cfg(feature = "train")]
+pub mod tokens;
+#[cfg(feature = "train")]
+pub mod train;
+
+pub use error::{Error, Result};

@@ -42,6 +42,7 @@ pub mod located;
 mod metagraph;
 mod nearest;
 mod parse;
+mod record;
 mod schema;
 mod value;
 
@@ -50,5 +51,6 @@ pub use error::SchemaError;
 pub use interval::{Interval, IntervalError, Strand};
 pub use metagraph::MetaGraph;
 pub use nearest::{nearest, suggestion};
+pub use record::{Drop, SourceRecord, Tally};
 pub use schema::{AttributeId, Container, Direction, NodeType, NodeTypeId, Relation, RelationId, Schema};
 pub use value::{EdgeValue, Value};

@@ -1,0 +1,44 @@
+//! Bars for work that takes long: what, how far, how fast, how long still.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar on the standard error, or none where that is no terminal or `quiet` is set.
+///
+/// `unit` stands behind the rate: "cells", "tokens". A total of 0 means that it is not known.
+pub fn bar(what: &str, total: u64, unit: &str, quiet: bool) -> ProgressBar {
+    let known = if total > 0 { " {bar:24} {percent:>3}%" } else { " {spinner}" };
+    let left = if total > 0 { ", {eta} left" } else { "" };
+    let template = format!("{{prefix:24!}}{known} {{human_pos}} {unit} ({{per_sec}}{left}) {{wide_msg}}");
+    styled(what, total, &template, quiet)
+}
+
+/// A bar over bytes of a file.
+pub fn bytes(what: &str, total: u64, quiet: bool) -> ProgressBar {
+    let template = "{prefix:24!} {bar:24} {percent:>3}% {binary_bytes} ({binary_bytes_per_sec}, {eta} left) {wide_msg}";
+    styled(what, total, template, quiet)
+}
+
+fn styled(what: &str, total: u64, template: &str, quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+    let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
+    let style = ProgressStyle::with_template(template).expect("the templates are constants, and a test makes one of each");
+    bar.set_style(style.progress_chars("━━─"));
+    bar.set_prefix(what.to_owned());
+    if !quiet {
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_template_is_valid() {
+        for bar in [super::bar("a", 10, "cells", true), super::bar("a", 0, "cells", true), super::bytes("a", 10, true)] {
+            bar.inc(1);
+            bar.finish();
+        }
+    }
+}

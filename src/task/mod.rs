@@ -1,0 +1,188 @@
+//! What is to be learnt, from which rows, judged how: a task's TOML.
+
+mod model;
+mod sampling;
+
+use std::path::Path;
+
+use relata_schema::located::{LocatedError, from_toml};
+use relata_schema::{AttributeId, NodeTypeId, RelationId, Schema};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+pub use model::{AttentionKind, ModelConfig, TrainConfig};
+pub use sampling::ContextConfig;
+
+use crate::Result;
+
+/// A task as its file says it; every omitted setting has a default. It is saved with each run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// What is predicted.
+    pub task: Target,
+    /// Which rows train and which test.
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// What of the graph is shown around a row.
+    #[serde(default)]
+    pub context: ContextConfig,
+    /// The model's shape.
+    #[serde(default)]
+    pub model: ModelConfig,
+    /// How it is trained.
+    #[serde(default)]
+    pub train: TrainConfig,
+}
+
+/// `[task]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The node type whose rows are predicted.
+    pub node: Spanned<String>,
+    /// The attribute that is predicted; its kind decides the head: category → classes, boolean → two classes,
+    /// number or count → regression.
+    pub target: Spanned<String>,
+    /// Attributes (`cell.subpopulation`) and relations (`cell.has_type.cell_type`) that say the target in other words:
+    /// never shown. The target itself is always hidden.
+    #[serde(default)]
+    pub hide: Vec<Spanned<String>>,
+    /// What is reported; the first decides which checkpoint is best.
+    #[serde(default = "default_metrics")]
+    pub metrics: Vec<Metric>,
+    /// Plain models to report beside.
+    #[serde(default)]
+    pub baselines: Vec<Baseline>,
+}
+
+fn default_metrics() -> Vec<Metric> {
+    vec![Metric::MacroF1, Metric::Accuracy]
+}
+
+/// A measure of predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Share of rows that are right.
+    Accuracy,
+    /// F1 of each class, averaged without weights.
+    MacroF1,
+    /// Coefficient of determination.
+    R2,
+    /// Mean absolute error.
+    MeanAbsoluteError,
+}
+
+/// A plain model that a task is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// Always the most frequent class.
+    Majority,
+    /// The most frequent class of the 15 nearest training rows, on 50 principal components.
+    Knn,
+    /// Multinomial logistic regression.
+    Logistic,
+}
+
+/// `[split]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitConfig {
+    /// How rows are dealt to folds.
+    pub kind: SplitKind,
+    /// How many folds.
+    pub folds: u32,
+    /// For `group`: the category attribute whose members stay together.
+    pub group: Option<String>,
+    /// Of the shuffle.
+    pub seed: u64,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { kind: SplitKind::Stratified, folds: 5, group: None, seed: 0 }
+    }
+}
+
+/// How rows are dealt to folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitKind {
+    /// At random.
+    Random,
+    /// At random within each class, so that folds have the same mixture.
+    Stratified,
+    /// Whole groups at a time.
+    Group,
+}
+
+/// A task whose names were found in a schema.
+#[derive(Clone, Debug)]
+pub struct ResolvedTask {
+    /// The task.
+    pub task: Task,
+    /// The predicted node type.
+    pub node_type: NodeTypeId,
+    /// The predicted attribute.
+    pub target: AttributeId,
+    /// Attributes never shown, the target among them.
+    pub hidden_attributes: Vec<(NodeTypeId, AttributeId)>,
+    /// Relations never followed.
+    pub hidden_relations: Vec<RelationId>,
+    /// Relations that the walk may follow.
+    pub relations: Vec<RelationId>,
+}
+
+impl Task {
+    /// Reads a task's TOML and finds its names in `schema`.
+    ///
+    /// # Errors
+    /// With file, line and the nearest known name.
+    pub fn read(path: &Path, schema: &Schema) -> Result<ResolvedTask> {
+        let text = std::fs::read_to_string(path).map_err(crate::Error::io(path, "cannot read the task"))?;
+        Self::parse(&text, &path.display().to_string(), schema)
+    }
+
+    /// As [`Task::read`], from a text; `file` is only for messages.
+    ///
+    /// # Errors
+    /// With file, line and the nearest known name.
+    pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<ResolvedTask> {
+        let task: Self = from_toml(text, file)?;
+        task.resolve(text, file, schema)
+    }
+
+    fn resolve(self, text: &str, file: &str, schema: &Schema) -> Result<ResolvedTask> {
+        let at = |name: &Spanned<String>, message: String| LocatedError::new(text, file, name.span(), message);
+        let node_type = schema.node_type(self.task.node.get_ref()).map_err(|error| at(&self.task.node, error.to_string()))?;
+        let target = schema
+            .node_attribute(node_type, self.task.target.get_ref())
+            .map_err(|error| at(&self.task.target, error.to_string()))?;
+        let mut hidden_attributes = vec![(node_type, target)];
+        let mut hidden_relations = Vec::new();
+        for name in &self.task.hide {
+            match find_attribute(schema, name.get_ref()) {
+                Some(found) => hidden_attributes.push(found),
+                None => hidden_relations.push(schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()))?),
+            }
+        }
+        let relations = match &self.context.relations {
+            None => schema.relation_ids().collect(),
+            Some(names) => names
+                .iter()
+                .map(|name| schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()).into()))
+                .collect::<Result<Vec<_>>>()?,
+        };
+        let relations = relations.into_iter().filter(|id| !hidden_relations.contains(id)).collect();
+        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations })
+    }
+}
+
+/// `cell.subpopulation`
+fn find_attribute(schema: &Schema, name: &str) -> Option<(NodeTypeId, AttributeId)> {
+    let (owner, attribute) = name.split_once('.')?;
+    let node_type = schema.node_type(owner).ok()?;
+    Some((node_type, schema.node(node_type).attribute(attribute)?))
+}

@@ -1,0 +1,74 @@
+use serde::{Deserialize, Serialize};
+
+/// Which tokens a token may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionKind {
+    /// Tokens of the same attribute (column).
+    Column,
+    /// Tokens of the same row and of the rows it refers to (its parents).
+    Row,
+    /// Tokens of the rows that refer to this one.
+    Neighbour,
+    /// Tokens of what contains this row: queries climb the hierarchy.
+    Up,
+    /// Tokens of what this row contains.
+    Down,
+    /// All tokens of the context.
+    Full,
+}
+
+/// `[model]`: the model's shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Numbers a token.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// For each block the kinds of attention in it.
+    pub blocks: Vec<Vec<AttentionKind>>,
+    /// Width of the feed-forward layer, as a multiple of `width`.
+    pub expansion: f64,
+    /// Share of activations that training drops.
+    pub dropout: f64,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        use AttentionKind::{Column, Down, Neighbour, Row, Up};
+        Self {
+            width: 64,
+            heads: 4,
+            blocks: vec![vec![Row, Down], vec![Column, Row, Neighbour, Up, Down]],
+            expansion: 2.0,
+            dropout: 0.1,
+        }
+    }
+}
+
+/// `[train]`: how it is trained.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training rows.
+    pub epochs: u32,
+    /// Passes of masked-value pretraining before.
+    pub pretrain_epochs: u32,
+    /// Contexts a step.
+    pub batch: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay (AdamW).
+    pub weight_decay: f64,
+    /// Of every random choice.
+    pub seed: u64,
+    /// Stop after so many minutes, if given.
+    pub minutes: Option<f64>,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { epochs: 10, pretrain_epochs: 0, batch: 32, learning_rate: 1e-3, weight_decay: 0.01, seed: 0, minutes: None }
+    }
+}
