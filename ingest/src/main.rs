@@ -1,2 +1,93 @@
-//! Stub.
-fn main() {}
+//! `relata-load`: brings files into a store by a manifest.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use relata_ingest::{Manifest, Options, Report, formats, plan, run};
+
+#[derive(Parser)]
+#[command(name = "relata-load", version, about = "Brings the files of a manifest into a Relata store")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say what a manifest would bring and how well its identifiers match, without writing
+    Plan {
+        /// The manifest, such as blood.toml
+        manifest: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Show no progress
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Load a manifest's files into a store, as one commit, and publish a snapshot
+    Run {
+        /// The manifest, such as blood.toml
+        manifest: PathBuf,
+        /// The store's folder, such as blood.relata; made if it is not there
+        #[arg(long)]
+        store: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Show no progress
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// List the formats and their settings
+    Formats,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Plan { manifest, json, quiet } => {
+            let report = plan(&Manifest::read(&manifest)?, Options { quiet: quiet || json })?;
+            print(&report, json)
+        }
+        Command::Run { manifest, store, json, quiet } => {
+            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json })?;
+            print(&report, json)?;
+            if !json {
+                println!("{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));
+            }
+            Ok(())
+        }
+        Command::Formats => {
+            for format in formats::ALL {
+                println!("{:8} {}", format.name(), format.about());
+                println!("{:8} settings: {}", "", format.settings().join(", "));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+use std::path::{Path, PathBuf};
+
+use relata_schema::SchemaError;
+use relata_schema::located::LocatedError;
+use thiserror::Error as ThisError;
+
+/// Why a load stopped. Each message says where, what was found, what was expected and what to do.
+#[derive(Debug, ThisError)]
+pub enum Error {
+    /// A file is not there.
+    #[error("{path}: there is no such file{suggestion}")]
+    Missing {
+        /// As the manifest has it, in full.
+        path: PathBuf,
+        /// Empty, or `; did you mean …?` with names of the same folder.
+        suggestion: String,
+    },
+    /// The operating system refused something.
+    #[error("{path}: {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A row, line, term or record of a file is not as its format has it.
+    #[error("{path}:{line}: {message}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1, in the decompressed text.
+        line: u64,
+        /// What was found, what was expected.
+        message: String,
+    },
+    /// A file as a whole, or a part of it that has no line, is not as its format has it.
+    #[error("{path}: {place}: {message}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The part: a dataset's path, "the header".
+        place: String,
+        /// What was found, what was expected, what to do.
+        message: String,
+    },
+    /// A mistake in the manifest.
+    #[error(transparent)]
+    Located(#[from] LocatedError),
+    /// A mistake in a schema, or a name that the schema does not have.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] relata::Error),
+}
+
+/// What this crate's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// For `map_err`: puts a path and what was tried around an error of the operating system.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+
+    /// At a line.
+    pub fn line(path: &Path, line: u64, message: impl Into<String>) -> Self {
+        Self::Line { path: path.to_owned(), line, message: message.into() }
+    }
+
+    /// At a part of a file.
+    pub fn content(path: &Path, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Content { path: path.to_owned(), place: place.into(), message: message.into() }
+    }
+}

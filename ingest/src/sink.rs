@@ -1,0 +1,330 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use relata::store::Load;
+use relata_schema::{AttributeId, Drop, EdgeValue, NodeTypeId, RelationId, Schema, Tally, Value};
+
+use crate::identity::{Match, Resolver};
+use crate::{Error, Input, Result, Unmatched};
+
+/// How many examples a report shows of each reason.
+const EXAMPLES: usize = 5;
+
+/// Where a [`Sink`]'s nodes and edges go: a store's load, or nowhere ([`DryBackend`]).
+pub trait Backend {
+    /// The schema whose ids are used.
+    fn schema(&self) -> &Schema;
+    /// The node with this key, made if there is none.
+    fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32>;
+    /// All keys of a type.
+    fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>>;
+    /// All values of a text attribute.
+    fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>>;
+    /// Sets an attribute.
+    fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()>;
+    /// The code of an edge category's name.
+    fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32>;
+    /// Adds an edge.
+    fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()>;
+}
+
+impl Backend for Load<'_> {
+    fn schema(&self) -> &Schema {
+        Load::schema(self)
+    }
+
+    fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
+        Ok(Load::node(self, node_type, key)?)
+    }
+
+    fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
+        Ok(Load::keys(self, node_type)?)
+    }
+
+    fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>> {
+        Ok(Load::texts(self, node_type, attribute)?)
+    }
+
+    fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()> {
+        Ok(Load::set(self, node_type, node, attribute, value)?)
+    }
+
+    fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
+        Ok(Load::category(self, relation, attribute, name)?)
+    }
+
+    fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()> {
+        Ok(Load::edge(self, relation, source, target, time, values)?)
+    }
+}
+
+/// Keeps names only, for [`plan`](crate::plan).
+pub struct DryBackend {
+    schema: Schema,
+    nodes: Vec<HashMap<String, u32>>,
+    texts: HashMap<(NodeTypeId, AttributeId), Vec<(u32, String)>>,
+    categories: HashMap<(RelationId, AttributeId), HashMap<String, u32>>,
+}
+
+impl DryBackend {
+    /// For a schema.
+    pub fn new(schema: Schema) -> Self {
+        let nodes = schema.node_types().iter().map(|_| HashMap::new()).collect();
+        Self { schema, nodes, texts: HashMap::new(), categories: HashMap::new() }
+    }
+}
+
+impl Backend for DryBackend {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
+        let nodes = &mut self.nodes[node_type.index()];
+        if let Some(&node) = nodes.get(key) {
+            return Ok(node);
+        }
+        let node = nodes.len() as u32;
+        nodes.insert(key.to_owned(), node);
+        Ok(node)
+    }
+
+    fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
+        Ok(self.nodes[node_type.index()].iter().map(|(key, &node)| (node, key.clone())).collect())
+    }
+
+    fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>> {
+        Ok(self.texts.get(&(node_type, attribute)).cloned().unwrap_or_default())
+    }
+
+    fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()> {
+        if let Value::Text(text) = value
+            && self.schema.node(node_type).identifiers.contains(&attribute)
+        {
+            self.texts.entry((node_type, attribute)).or_default().push((node, text));
+        }
+        Ok(())
+    }
+
+    fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
+        let names = self.categories.entry((relation, attribute)).or_default();
+        let next = names.len() as u32;
+        Ok(*names.entry(name.to_owned()).or_insert(next))
+    }
+
+    fn edge(&mut self, _: RelationId, _: u32, _: u32, _: Option<i64>, _: &[EdgeValue]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a format's reader calls while it goes through one source: it resolves names, applies the manifest's word on what
+/// does not match, and counts everything.
+pub struct Sink<'a> {
+    backend: &'a mut dyn Backend,
+    resolvers: &'a mut HashMap<NodeTypeId, Resolver>,
+    path: PathBuf,
+    unmatched: Unmatched,
+    tally: Tally,
+    named: HashMap<NodeTypeId, Vec<bool>>,
+    drops: HashMap<String, usize>,
+    bar: ProgressBar,
+}
+
+impl<'a> Sink<'a> {
+    /// For one source. `resolvers` go from source to source of a load.
+    pub fn new(
+        backend: &'a mut dyn Backend,
+        resolvers: &'a mut HashMap<NodeTypeId, Resolver>,
+        path: &Path,
+        unmatched: Unmatched,
+        bar: ProgressBar,
+    ) -> Self {
+        Self {
+            backend,
+            resolvers,
+            path: path.to_owned(),
+            unmatched,
+            tally: Tally::default(),
+            named: HashMap::new(),
+            drops: HashMap::new(),
+            bar,
+        }
+    }
+
+    /// The schema whose ids are used.
+    pub fn schema(&self) -> &Schema {
+        self.backend.schema()
+    }
+
+    /// The counts so far, and no more calls.
+    pub fn finish(self) -> Tally {
+        self.bar.finish();
+        self.tally
+    }
+
+    /// Shows how far the source is read, in bytes of its file.
+    pub fn progress(&self, input: &Input) {
+        self.bar.set_position(input.position());
+    }
+
+    /// Counts rows that the file holds.
+    pub fn read(&mut self, rows: u64) {
+        self.tally.read += rows;
+    }
+
+    /// Counts rows that reached the graph.
+    pub fn kept(&mut self, rows: u64) {
+        self.tally.kept += rows;
+    }
+
+    /// Counts something that did not reach the graph.
+    pub fn drop(&mut self, reason: &str, example: &str) {
+        self.drop_many(reason, 1, example);
+    }
+
+    /// Counts several at once, of which one is shown.
+    pub fn drop_many(&mut self, reason: &str, count: u64, example: &str) {
+        let at = match self.drops.get(reason) {
+            Some(&at) => at,
+            None => {
+                self.tally.drops.push(Drop { reason: reason.to_owned(), count: 0, examples: Vec::new() });
+                self.drops.insert(reason.to_owned(), self.tally.drops.len() - 1);
+                self.tally.drops.len() - 1
+            }
+        };
+        let drop = &mut self.tally.drops[at];
+        drop.count += count;
+        if drop.examples.len() < EXAMPLES && !example.is_empty() && !drop.examples.iter().any(|known| known == example) {
+            drop.examples.push(example.to_owned());
+        }
+    }
+
+    fn count_node(&mut self, node_type: NodeTypeId, node: u32) {
+        let named = self.named.entry(node_type).or_default();
+        let at = node as usize;
+        if named.len() <= at {
+            named.resize(at + 1, false);
+        }
+        if !named[at] {
+            named[at] = true;
+            self.tally.nodes += 1;
+        }
+    }
+
+    /// The node with this key, made if there is none.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
+        let node = self.backend.node(node_type, key)?;
+        self.count_node(node_type, node);
+        if let Some(resolver) = self.resolvers.get_mut(&node_type) {
+            resolver.add_key(key, node);
+        }
+        Ok(node)
+    }
+
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()> {
+        if let Value::Text(text) = &value {
+            let place = self.backend.schema().node(node_type).identifiers.iter().position(|&known| known == attribute);
+            if let (Some(place), Some(resolver)) = (place, self.resolvers.get_mut(&node_type)) {
+                resolver.add_identifiers(text, place as u16, attribute, node);
+            }
+        }
+        self.tally.values += 1;
+        self.backend.set(node_type, node, attribute, value)
+    }
+
+    /// The code of an edge category's name.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
+        self.backend.category(relation, attribute, name)
+    }
+
+    /// Adds an edge.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()> {
+        self.tally.edges += 1;
+        self.backend.edge(relation, source, target, time, values)
+    }
+
+    /// What `text` names among the nodes of a type, without counting.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find(&mut self, node_type: NodeTypeId, text: &str, only: Option<AttributeId>) -> Result<Match> {
+        let resolver = match self.resolvers.entry(node_type) {
+            Entry::Occupied(resolver) => resolver.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(resolver_of(self.backend, node_type)?),
+        };
+        Ok(resolver.find(text, only))
+    }
+
+    /// The node that `text` names, by the manifest's word on what does not match (`unmatched`, or the source's): `None`
+    /// where it is skipped and counted.
+    ///
+    /// # Errors
+    /// Where the manifest says `fail`; `line` (0 if there is none) and the file are named.
+    pub fn link(
+        &mut self,
+        node_type: NodeTypeId,
+        text: &str,
+        only: Option<AttributeId>,
+        unmatched: Option<Unmatched>,
+        line: u64,
+    ) -> Result<Option<u32>> {
+        let found = self.find(node_type, text, only)?;
+        if let Match::Node(node) = found {
+            self.count_node(node_type, node);
+            return Ok(Some(node));
+        }
+        let policy = unmatched.unwrap_or(self.unmatched);
+        let name = self.schema().node(node_type).name.clone();
+        let by = match only {
+            Some(attribute) => format!(" by {}", self.schema().node(node_type).attributes[attribute.index()].name),
+            None => String::new(),
+        };
+        let (reason, problem) = match found {
+            Match::Ambiguous(count) => (
+                format!("ambiguous {name}{by}"),
+                format!("`{text}` names {count} nodes of type {name}{by}, expected one"),
+            ),
+            _ => (format!("unknown {name}{by}"), format!("no {name} is called `{text}`{by}")),
+        };
+        match (policy, found) {
+            (Unmatched::Make, Match::Nothing) => self.node(node_type, text.trim()).map(Some),
+            (Unmatched::Fail, _) => {
+                let remedy = "load it first, or set `unmatched = \"skip\"` or `\"make\"` in this source";
+                let message = format!("{problem}; {remedy}");
+                Err(if line > 0 { Error::line(&self.path, line, message) } else { Error::content(&self.path, name, message) })
+            }
+            _ => {
+                self.drop(&reason, text.trim());
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn resolver_of(backend: &dyn Backend, node_type: NodeTypeId) -> Result<Resolver> {
+    let mut resolver = Resolver::default();
+    for (node, key) in backend.keys(node_type)? {
+        resolver.add_key(&key, node);
+    }
+    for (place, &attribute) in backend.schema().node(node_type).identifiers.iter().enumerate() {
+        for (node, text) in backend.texts(node_type, attribute)? {
+            resolver.add_identifiers(&text, place as u16, attribute, node);
+        }
+    }
+    Ok(resolver)
+}
