@@ -1,107 +1,87 @@
-//! What was loaded: posting blocks and column blocks in sled, with their own integrity.
+//! What was loaded: an embedded store with its own integrity, open for one writer.
+//!
+//! A store is a folder, such as `atlas.relata/`:
+//!
+//! | entry | holds | written |
+//! |---|---|---|
+//! | `STORE` | what the folder is, and the version of its format | once, last of all when a store is made |
+//! | `LOCK` | who writes: a lock of the operating system, and text for people | by each writer |
+//! | `db/` | sled: the commit record, dictionaries, indexes of segments | at a commit |
+//! | `segments/` | posting blocks, columns and node lists, a file or more a source | while loading; never changed |
+//! | `snapshots/`, `models/` | see [`snapshot`](crate::snapshot) and [`embedding`](crate::embedding) | |
+//!
+//! **The way of a load.** [`Store::begin`] gives a [`Load`]; each source stages its edges and values in memory as columns
+//! and writes them as blocks of a new segment ([`Load::end_source`], or earlier where memory runs out). [`Load::commit`]
+//! writes new names and indexes, syncs, and then replaces one key, the commit record. Before that nothing is visible,
+//! after it everything is. A source that is loaded again replaces the segments that it had; these are removed afterwards.
+//!
+//! **Invariant:** nothing is believed that is not verified: every block, dictionary and index page has a checksum over its
+//! key and bytes, and the commit record has their number and the hash of all. [`Store::check`] goes through all of it.
+//!
+//! **Invariant:** an edge's ends and a value's node are named by the segment that holds the edge or value, so that what is
+//! live never refers to what is not.
+//!
+//! ```
+//! use relata::store::Store;
+//! use relata_schema::{EdgeValue, Schema, SourceRecord};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("atlas.relata");
+//! let mut store = Store::open_or_create(&path)?;
+//! let mut load = store.begin(&Schema::biology())?;
+//! let expresses = load.schema().relation("expresses")?;
+//! let (cell_type, gene_type) = (load.schema().edge(expresses).source, load.schema().edge(expresses).target);
+//! load.begin_source("blood", "counts")?;
+//! let (cell, gene) = (load.node(cell_type, "AAACCTG")?, load.node(gene_type, "ENSG00000010610")?);
+//! load.edge(expresses, cell, gene, None, &[EdgeValue::Number(3.0)])?;
+//! load.end_source(SourceRecord { dataset: "blood".into(), name: "counts".into(), ..SourceRecord::default() })?;
+//! load.commit()?;
+//!
+//! let genes = store.neighbors(expresses, relata_schema::Direction::Outgoing, cell)?;
+//! assert_eq!(store.key(gene_type, genes[0].node)?, "ENSG00000010610");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use std::path::Path;
+mod bytes;
+mod check;
+mod column;
+mod commit;
+mod dictionary;
+mod engine;
+mod key;
+mod load;
+mod lock;
+mod marker;
+mod names;
+mod nodes;
+mod posting;
+mod publish;
+mod segment;
+mod staging;
+#[expect(clippy::module_inception, reason = "the module's noun is that of its first type")]
+mod store;
 
-use relata_schema::{AttributeId, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Tally, Value};
+#[cfg(test)]
+mod tests;
 
-use crate::Result;
-use crate::snapshot::SnapshotId;
+pub use check::{Checked, Finding};
+pub use load::{Load, LoadOptions};
+pub use store::{Neighbor, Store};
 
-/// A store, open for writing: one process at a time. Readers use [`Snapshot`](crate::snapshot::Snapshot)s.
-pub struct Store {}
+/// What to do about damage.
+const REMEDY_DAMAGED: &str =
+    "Run `relata check` for all that is damaged; restore the store from a copy, or load its manifests into a new store";
 
-impl Store {
-    /// Opens the store at `path`, or makes one there.
-    pub fn open_or_create(_path: &Path) -> Result<Self> {
-        todo!()
-    }
-    /// Opens the store at `path`.
-    pub fn open(_path: &Path) -> Result<Self> {
-        todo!()
-    }
-    /// The schema of what is committed.
-    pub fn schema(&self) -> &Schema {
-        todo!()
-    }
-    /// What is committed, source by source.
-    pub fn sources(&self) -> &[SourceRecord] {
-        todo!()
-    }
-    /// Begins a load. Nothing of it is visible before [`Load::commit`]; dropping it leaves the store as it was.
-    pub fn begin(&mut self, _schema: &Schema) -> Result<Load<'_>> {
-        todo!()
-    }
-    /// Writes what is committed as a snapshot and makes it current.
-    pub fn snapshot(&mut self, _quiet: bool) -> Result<SnapshotId> {
-        todo!()
-    }
+/// bincode's standard encoding: little-endian, integers of variable length, so no platform's sizes.
+fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .expect("the types of this module have known lengths, which is all that bincode asks")
 }
 
-/// A load under way: the sources of one manifest, one after another.
-pub struct Load<'s> {
-    _store: &'s mut Store,
-}
-
-impl Load<'_> {
-    /// The schema that the store will have: what it had, and what the load adds. Use its ids.
-    pub fn schema(&self) -> &Schema {
-        todo!()
-    }
-    /// Whether a committed source with this data set, name and fingerprint exists, so that it need not be read again.
-    pub fn is_current(&self, _dataset: &str, _name: &str, _fingerprint: &str) -> bool {
-        todo!()
-    }
-    /// Keeps such a source as it is in this load.
-    pub fn keep(&mut self, _dataset: &str, _name: &str) -> Result<()> {
-        todo!()
-    }
-    /// Begins a source: what follows belongs to it, and replaces what a committed source of the same data set and name
-    /// brought.
-    pub fn begin_source(&mut self, _dataset: &str, _name: &str) -> Result<()> {
-        todo!()
-    }
-    /// The node with this key, made if there is none. Ids are stable for this store.
-    pub fn node(&mut self, _node_type: NodeTypeId, _key: &str) -> Result<u32> {
-        todo!()
-    }
-    /// The node with this key, if a source of this load or a committed one has it.
-    pub fn find(&self, _node_type: NodeTypeId, _key: &str) -> Result<Option<u32>> {
-        todo!()
-    }
-    /// All keys of a type that this load can see: committed sources that it does not replace, and its own so far.
-    pub fn keys(&self, _node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
-        todo!()
-    }
-    /// All values of a text attribute that this load can see.
-    pub fn texts(&self, _node_type: NodeTypeId, _attribute: AttributeId) -> Result<Vec<(u32, String)>> {
-        todo!()
-    }
-    /// Sets an attribute. Within a load the last source wins; a later one overrides an earlier one.
-    pub fn set(&mut self, _node_type: NodeTypeId, _node: u32, _attribute: AttributeId, _value: Value) -> Result<()> {
-        todo!()
-    }
-    /// The code of a category's name, for [`EdgeValue::Category`].
-    pub fn category(&mut self, _relation: RelationId, _attribute: AttributeId, _name: &str) -> Result<u32> {
-        todo!()
-    }
-    /// Adds an edge. `time` is that of the relation's time attribute; `attributes` holds one value an attribute of the
-    /// relation, in its order (`Missing` at the place of the time). Parallel edges are kept.
-    pub fn edge(
-        &mut self,
-        _relation: RelationId,
-        _source: u32,
-        _target: u32,
-        _time: Option<i64>,
-        _attributes: &[EdgeValue],
-    ) -> Result<()> {
-        todo!()
-    }
-    /// Ends the source: its blocks are written (not yet visible).
-    pub fn end_source(&mut self, _record: SourceRecord) -> Result<Tally> {
-        todo!()
-    }
-    /// Makes the whole load visible, durably, at once.
-    pub fn commit(self) -> Result<()> {
-        todo!()
+/// Reads back what [`encoded`] wrote, to its last byte.
+fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, bytes::Malformed> {
+    match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
+        Ok((value, read)) if read == bytes.len() => Ok(value),
+        _ => Err(bytes::Malformed("it does not decode")),
     }
 }

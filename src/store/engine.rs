@@ -1,0 +1,188 @@
+//! The seam to sled: its errors and its panics become this crate's errors.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Entries that go to sled in one batch; a batch is held in memory.
+const BATCH_ENTRIES: usize = 256;
+
+/// The trees of the database.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tree {
+    /// One key: the commit record. It is sled's default tree.
+    Commit,
+    /// Names of nodes and of edge categories, in blocks.
+    Dictionaries,
+    /// For each segment, the keys and lengths of its blocks, in pages.
+    Blocks,
+}
+
+/// An open sled database.
+pub(super) struct Engine {
+    path: PathBuf,
+    /// `Some` until dropped.
+    handles: Option<Handles>,
+}
+
+struct Handles {
+    database: sled::Db,
+    dictionaries: sled::Tree,
+    blocks: sled::Tree,
+}
+
+impl Engine {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let handles = guarded(path, "opening the database", || {
+            let database = sled::Config::new()
+                .path(path)
+                .mode(sled::Mode::HighThroughput)
+                .cache_capacity(CACHE_BYTES)
+                // Only `flush` makes anything durable, so that no thread of sled's own meets an error that nobody sees.
+                .flush_every_ms(None)
+                .open()?;
+            let dictionaries = database.open_tree("dictionaries")?;
+            let blocks = database.open_tree("blocks")?;
+            Ok(Handles { database, dictionaries, blocks })
+        })?;
+        Ok(Self { path: path.to_owned(), handles: Some(handles) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn handles(&self) -> &Handles {
+        self.handles.as_ref().expect("only `drop` takes them")
+    }
+
+    fn tree(&self, tree: Tree) -> &sled::Tree {
+        let handles = self.handles();
+        match tree {
+            Tree::Commit => &handles.database,
+            Tree::Dictionaries => &handles.dictionaries,
+            Tree::Blocks => &handles.blocks,
+        }
+    }
+
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(&self.path, "reading", || Ok(self.tree(tree).get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// All entries whose key starts with `prefix`, in the order of their keys, until `visit` returns `false`.
+    pub(super) fn scan(&self, tree: Tree, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        let mut entries = guarded(&self.path, "reading", || Ok(self.tree(tree).scan_prefix(prefix)))?;
+        while let Some((key, value)) = guarded(&self.path, "reading", || entries.next().transpose())? {
+            if !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first key that is not below `from`.
+    pub(super) fn next_key(&self, tree: Tree, from: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(&self.path, "reading", || {
+            let next = self.tree(tree).range(from..).next().transpose()?;
+            Ok(next.map(|(key, _)| key.to_vec()))
+        })
+    }
+
+    /// Writes entries in the order given. Durable after [`flush`](Self::flush), and not atomic: nothing may refer to them
+    /// before.
+    pub(super) fn put(&self, tree: Tree, entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<()> {
+        let mut entries = entries.into_iter();
+        loop {
+            let mut batch = sled::Batch::default();
+            let count = entries.by_ref().take(BATCH_ENTRIES).map(|(key, value)| batch.insert(key, value)).count();
+            if count == 0 {
+                return Ok(());
+            }
+            guarded(&self.path, "writing", || self.tree(tree).apply_batch(batch))?;
+        }
+    }
+
+    /// Removes the keys. Not atomic.
+    pub(super) fn remove(&self, tree: Tree, keys: &[Vec<u8>]) -> Result<()> {
+        for keys in keys.chunks(BATCH_ENTRIES) {
+            let mut batch = sled::Batch::default();
+            keys.iter().for_each(|key| batch.remove(key.as_slice()));
+            guarded(&self.path, "removing what is no longer needed", || self.tree(tree).apply_batch(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Returns when all that was written is on the disk.
+    pub(super) fn flush(&self) -> Result<()> {
+        guarded(&self.path, "writing to the disk", || self.handles().database.flush().map(|_| ()))
+    }
+}
+
+/// sled flushes when the last handle goes, and may panic in that on a full or failing disk. What matters is flushed before.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let handles = self.handles.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(handles))).is_err() {
+            tracing::warn!("{}: the storage engine failed while closing", self.path.display());
+        }
+    }
+}
+
+fn guarded<T>(path: &Path, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(sled::Error::Io(source))) => Err(Error::Io { path: path.to_owned(), action: "the database failed", source }),
+        Ok(Err(error)) => Err(failure(path, action, error.to_string())),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(failure(path, action, said.unwrap_or("it panicked and did not say why").to_owned()))
+        }
+    }
+}
+
+/// sled wraps some errors of the operating system in text.
+fn failure(path: &Path, action: &'static str, message: String) -> Error {
+    if message.contains("StorageFull") || message.contains("No space left on device") {
+        let source = io::Error::new(io::ErrorKind::StorageFull, "no space left on the device");
+        return Error::Io { path: path.to_owned(), action: "the database failed", source };
+    }
+    Error::Engine { path: path.to_owned(), action, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_engine_is_an_error() {
+        let error = guarded::<()>(Path::new("db"), "reading", || panic!("index out of bounds")).unwrap_err();
+        assert_eq!(error.to_string(), "db: the storage engine failed while reading: index out of bounds");
+        let error = guarded::<()>(Path::new("db"), "writing", || panic!("Io(Os {{ kind: StorageFull }})")).unwrap_err();
+        assert!(error.to_string().contains("no space left"), "{error}");
+    }
+
+    #[test]
+    fn entries_are_scanned_in_the_order_of_their_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&folder.path().join("db")).unwrap();
+        let entry = |number: u32| (number.to_be_bytes().to_vec(), vec![number as u8]);
+        engine.put(Tree::Blocks, (0..1000).rev().map(entry)).unwrap();
+        engine.remove(Tree::Blocks, &[entry(5).0]).unwrap();
+        engine.flush().unwrap();
+        let mut seen = Vec::new();
+        engine
+            .scan(Tree::Blocks, &[0, 0, 0], |key, value| {
+                seen.push((key[3], value[0]));
+                Ok(seen.len() < 10)
+            })
+            .unwrap();
+        assert_eq!(seen, [0, 1, 2, 3, 4, 6, 7, 8, 9, 10].map(|number| (number, number)));
+        assert_eq!(engine.get(Tree::Blocks, &entry(5).0).unwrap(), None);
+        assert_eq!(engine.get(Tree::Dictionaries, &entry(6).0).unwrap(), None);
+    }
+}

@@ -1,0 +1,671 @@
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Tally, Value};
+
+use super::Store;
+use super::commit::{Commit, Source};
+use super::dictionary::{self, DictionaryEntry, Owner};
+use super::engine::Tree;
+use super::key::Run;
+use super::marker::sync_folder;
+use super::names::Names;
+use super::nodes::NodeSet;
+use super::posting::NO_TIME;
+use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter};
+use super::staging::{self, Staging};
+use crate::{Error, Result};
+
+/// The longest key, name or text, in bytes.
+const LONGEST_TEXT: usize = 1 << 28;
+
+/// Settings of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Memory for edges and values that wait to be written, in bytes. What is above becomes a segment early; a source of any
+    /// size loads, in more segments where there is less memory. An edge with one attribute takes 16 bytes, so the default
+    /// of 1 GiB holds 67 million. At most 32 GiB are used.
+    pub staging_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { staging_bytes: 1 << 30 }
+    }
+}
+
+/// A load under way: the sources of one manifest, one after another.
+pub struct Load<'s> {
+    store: &'s mut Store,
+    options: LoadOptions,
+    schema: Schema,
+    /// The keys of each node type, committed ones and this load's, once they are asked for.
+    nodes: Vec<OnceLock<Names>>,
+    /// The same of edge categories.
+    categories: BTreeMap<(RelationId, AttributeId), Names>,
+    /// By node type, what the committed sources name that this load does not replace, once it is asked for.
+    committed: Vec<OnceLock<NodeSet>>,
+    /// By node type, what this load's sources name so far.
+    named: Vec<NodeSet>,
+    /// What the load kept and brought, in its order.
+    listed: Vec<Listed>,
+    /// Places in the commit record of what the load removes.
+    removed: Vec<usize>,
+    current: Option<Current>,
+    next_segment: u32,
+    /// Writing a segment failed, and what it would have held is lost.
+    incomplete: bool,
+    /// Whether the segments are the commit's by now.
+    handed_over: bool,
+}
+
+enum Listed {
+    /// The place in the commit record.
+    Kept(usize),
+    Brought {
+        source: Source,
+        /// For each segment of the source.
+        blocks: Vec<Vec<Block>>,
+        /// The place in the commit record of what it replaces.
+        replaces: Option<usize>,
+    },
+}
+
+/// The source that is being read.
+struct Current {
+    dataset: String,
+    name: String,
+    replaces: Option<usize>,
+    staging: Staging,
+    /// By node type.
+    named: Vec<NodeSet>,
+    segments: Vec<SegmentEntry>,
+    blocks: Vec<Vec<Block>>,
+    edges: u64,
+    values: u64,
+}
+
+impl<'s> Load<'s> {
+    pub(super) fn new(store: &'s mut Store, schema: Schema, options: LoadOptions) -> Result<Self> {
+        // Places among the staged edges have 32 bits, and an edge takes at least 12 bytes.
+        let options = LoadOptions { staging_bytes: options.staging_bytes.min(32 << 30) };
+        let types = schema.node_types().len();
+        let next_segment = store.commit.next_segment;
+        Ok(Self {
+            store,
+            options,
+            nodes: (0..types).map(|_| OnceLock::new()).collect(),
+            categories: BTreeMap::new(),
+            committed: (0..types).map(|_| OnceLock::new()).collect(),
+            named: vec![NodeSet::default(); types],
+            schema,
+            listed: Vec::new(),
+            removed: Vec::new(),
+            current: None,
+            next_segment,
+            incomplete: false,
+            handed_over: false,
+        })
+    }
+
+    /// The schema that the store will have: what it had, and what the load adds. Use its ids.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The committed sources.
+    pub fn sources(&self) -> &[SourceRecord] {
+        self.store.sources()
+    }
+
+    /// Whether a committed source with this data set, name and fingerprint exists, so that it need not be read again.
+    pub fn is_current(&self, dataset: &str, name: &str, fingerprint: &str) -> bool {
+        self.place(dataset, name).is_some_and(|at| self.store.commit.sources[at].record.fingerprint == fingerprint)
+    }
+
+    /// Keeps such a source as it is in this load. A source of the store that is neither kept nor begun stays too, but
+    /// before those of the load: where two set the same attribute of a node, the load's wins.
+    ///
+    /// # Errors
+    /// When there is no such source, or the load names it twice.
+    pub fn keep(&mut self, dataset: &str, name: &str) -> Result<()> {
+        self.expect_new(dataset, name)?;
+        let at = self.place(dataset, name).ok_or_else(|| unknown_source(dataset, name))?;
+        self.listed.push(Listed::Kept(at));
+        Ok(())
+    }
+
+    /// Removes a committed source and all that only it brought.
+    ///
+    /// # Errors
+    /// When there is no such source, or the load keeps or replaces it.
+    pub fn remove(&mut self, dataset: &str, name: &str) -> Result<()> {
+        self.expect_new(dataset, name)?;
+        let at = self.place(dataset, name).ok_or_else(|| unknown_source(dataset, name))?;
+        self.removed.push(at);
+        self.forget_committed();
+        Ok(())
+    }
+
+    /// Begins a source: what follows belongs to it, and replaces what a committed source of the same data set and name
+    /// brought.
+    ///
+    /// # Errors
+    /// When another source has not ended yet, or the load names this one twice.
+    pub fn begin_source(&mut self, dataset: &str, name: &str) -> Result<()> {
+        if let Some(current) = &self.current {
+            return Err(not_ended(current));
+        }
+        self.expect_new(dataset, name)?;
+        let replaces = self.place(dataset, name);
+        if replaces.is_some() {
+            self.forget_committed();
+        }
+        self.current = Some(Current {
+            dataset: dataset.to_owned(),
+            name: name.to_owned(),
+            replaces,
+            staging: Staging::default(),
+            named: vec![NodeSet::default(); self.schema.node_types().len()],
+            segments: Vec::new(),
+            blocks: Vec::new(),
+            edges: 0,
+            values: 0,
+        });
+        Ok(())
+    }
+
+    /// The node with this key, made if there is none. Ids are stable for this store. The source names it by this, and by
+    /// [`edge`](Self::edge) and [`set`](Self::set).
+    ///
+    /// # Errors
+    /// For an empty or much too long key, or 2^32 − 1 nodes of the type.
+    pub fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
+        if key.is_empty() {
+            return Err(setting("key", "an empty text".to_owned(), format!("a key for a {}", self.type_name(node_type)?)));
+        }
+        within_limit(&format!("bytes in a key of a {}", self.type_name(node_type)?), key.len() as u64, LONGEST_TEXT as u64)?;
+        self.names(node_type)?;
+        let names = self.nodes[node_type.index()].get_mut().expect("the line above reads them");
+        let node = names.insert(key).ok_or_else(|| Error::Limit {
+            what: format!("keys of {}", self.schema.node(node_type).name),
+            found: 1 << 32,
+            most: (1 << 32) - 1,
+        })?;
+        self.name(node_type, node)?;
+        Ok(node)
+    }
+
+    /// The node with this key, if a source of this load or a committed one that it does not replace has it. Asking does not
+    /// make the source name it.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn find(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        let Some(node) = self.names(node_type)?.find(key) else { return Ok(None) };
+        Ok(self.sees(node_type, node)?.then_some(node))
+    }
+
+    /// All keys of a type that this load can see, by node: committed sources that it does not replace, and its own so far.
+    ///
+    /// # Errors
+    /// When the store is damaged.
+    pub fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
+        let names = self.names(node_type)?;
+        let mut seen = self.committed(node_type)?.clone();
+        seen.extend(&self.named[node_type.index()]);
+        if let Some(current) = &self.current {
+            seen.extend(&current.named[node_type.index()]);
+        }
+        Ok(seen.iter().map(|node| (node, names.get(node).to_owned())).collect())
+    }
+
+    /// All values of a text or category attribute that this load can see, by node; of several sources' the last.
+    ///
+    /// # Errors
+    /// When the store is damaged, or the attribute holds no text.
+    pub fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>> {
+        let kind = self.attribute_kind(node_type, attribute)?;
+        if !matches!(kind, AttributeKind::Text | AttributeKind::Category) {
+            return Err(setting("attribute", format!("one that holds {kind}"), "one that holds text".to_owned()));
+        }
+        let mut texts = BTreeMap::new();
+        let mut read = |segment: &Segment| -> Result<()> {
+            for block in segment.run(Run::Column { node_type, attribute }) {
+                texts.extend(segment.column(block, &self.schema)?.into_iter().filter_map(text));
+            }
+            Ok(())
+        };
+        let (kept, brought): (Vec<usize>, Vec<&Listed>) = (self.untouched().collect(), self.listed.iter().collect());
+        for at in kept {
+            for entry in &self.store.commit.sources[at].segments {
+                read(&*self.store.segment(entry)?)?;
+            }
+        }
+        for listed in brought {
+            match listed {
+                Listed::Kept(at) => {
+                    for entry in &self.store.commit.sources[*at].segments {
+                        read(&*self.store.segment(entry)?)?;
+                    }
+                }
+                Listed::Brought { source, blocks, .. } => {
+                    for (entry, blocks) in source.segments.iter().zip(blocks) {
+                        read(&Segment::with_blocks(&self.store.path, entry, blocks.clone())?)?;
+                    }
+                }
+            }
+        }
+        if let Some(current) = &self.current {
+            for (entry, blocks) in current.segments.iter().zip(&current.blocks) {
+                read(&Segment::with_blocks(&self.store.path, entry, blocks.clone())?)?;
+            }
+            texts.extend(current.staging.values(node_type, attribute).iter().cloned().filter_map(text));
+        }
+        Ok(texts.into_iter().collect())
+    }
+
+    /// Sets an attribute. Within a load the last source wins; a later one overrides an earlier one.
+    ///
+    /// # Errors
+    /// For a value of another kind than the attribute's, a number that is not finite, or an unknown node.
+    pub fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()> {
+        let kind = self.attribute_kind(node_type, attribute)?;
+        let place = || {
+            let owner = self.schema.node(node_type);
+            format!("{}.{}", owner.name, owner.attributes[attribute.index()].name)
+        };
+        if value.kind() != kind {
+            return Err(setting(&place(), format!("a {}", value.kind()), format!("a {kind}")));
+        }
+        let finite = match &value {
+            Value::Number(number) => number.is_finite(),
+            Value::Vector(numbers) => numbers.iter().all(|number| number.is_finite()),
+            Value::Time(time) => *time != NO_TIME,
+            _ => true,
+        };
+        if !finite {
+            return Err(setting(&place(), format!("{value:?}"), "finite numbers; a missing value is not set".to_owned()));
+        }
+        within_limit(&format!("bytes in a value of {}", place()), super::column::heap_bytes(&value) as u64, LONGEST_TEXT as u64)?;
+        self.name(node_type, node)?;
+        let current = self.current.as_mut().expect("`name` needs it too");
+        current.staging.value(node_type, node, attribute, value);
+        current.values += 1;
+        self.spill_when_full()
+    }
+
+    /// The code of a category's name, for [`EdgeValue::Category`].
+    ///
+    /// # Errors
+    /// When the attribute is no category.
+    pub fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
+        let known = self.schema.relations().get(relation.index()).and_then(|known| known.attributes.get(attribute.index()));
+        match known {
+            Some(known) if known.kind == AttributeKind::Category => {}
+            Some(known) => return Err(setting(&known.name, format!("a category `{name}`"), format!("a {}", known.kind))),
+            None => return Err(setting("attribute", format!("number {}", attribute.0), "one of the relation's".to_owned())),
+        }
+        within_limit("bytes in a category's name", name.len() as u64, LONGEST_TEXT as u64)?;
+        let names = match self.categories.entry((relation, attribute)) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(self.store.read_names(Owner::Categories(relation, attribute))?)
+            }
+        };
+        names.insert(name).ok_or_else(|| Error::Limit {
+            what: "categories of an attribute".to_owned(),
+            found: 1 << 32,
+            most: (1 << 32) - 1,
+        })
+    }
+
+    /// Adds an edge. `time` is that of the relation's time attribute; `attributes` holds one value an attribute of the
+    /// relation, in its order (`Missing` at the place of the time; NaN is missing). Parallel edges are kept.
+    ///
+    /// # Errors
+    /// For an unknown node or category, a value of another kind than its attribute's, or an infinite number.
+    pub fn edge(
+        &mut self,
+        relation: RelationId,
+        source: u32,
+        target: u32,
+        time: Option<i64>,
+        attributes: &[EdgeValue],
+    ) -> Result<()> {
+        let Some(known) = self.schema.relations().get(relation.index()) else {
+            return Err(setting("relation", format!("number {}", relation.0), "one of the load's schema".to_owned()));
+        };
+        let title = || self.schema.relation_title(relation);
+        if attributes.len() != known.attributes.len() {
+            let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
+            return Err(setting("an edge's values", attributes.len().to_string(), expected));
+        }
+        let mut timed = false;
+        for ((at, attribute), value) in (0u16..).zip(&known.attributes).zip(attributes) {
+            timed |= attribute.kind == AttributeKind::Time;
+            let fits = match (attribute.kind, value) {
+                (_, EdgeValue::Missing) => true,
+                (AttributeKind::Time, _) => false,
+                (AttributeKind::Category, EdgeValue::Category(code)) => {
+                    self.categories.get(&(relation, AttributeId(at))).is_some_and(|names| *code < names.len())
+                }
+                (AttributeKind::Category, _) | (_, EdgeValue::Category(_)) => false,
+                (_, EdgeValue::Number(number)) => !number.is_infinite(),
+            };
+            if !fits {
+                let expected = format!("a {} (a category's code comes from `Load::category`)", attribute.kind);
+                return Err(setting(&format!("{}, {}", title(), attribute.name), format!("{value:?}"), expected));
+            }
+        }
+        if time.is_some_and(|time| !timed || time == NO_TIME) {
+            let expected = if timed { "a time above the lowest of 64 bits" } else { "none: the relation has no time attribute" };
+            return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
+        }
+        let (near, far) = (known.source, known.target);
+        self.name(near, source)?;
+        self.name(far, target)?;
+        let current = self.current.as_mut().expect("`name` needs it too");
+        // Relations have few attributes; those of the built-in schema have at most five.
+        let mut few = [0u32; 8];
+        match few.get_mut(..attributes.len()) {
+            Some(few) => {
+                few.iter_mut().zip(attributes).for_each(|(bits, &value)| *bits = staging::bits(value));
+                current.staging.edge(relation, source, target, time, few);
+            }
+            None => {
+                let many: Vec<u32> = attributes.iter().map(|&value| staging::bits(value)).collect();
+                current.staging.edge(relation, source, target, time, &many);
+            }
+        }
+        current.edges += 1;
+        self.spill_when_full()
+    }
+
+    /// Ends the source: its blocks are written (not yet visible). The tally is the record's, with the nodes, edges and
+    /// values (of node attributes) that the source brought.
+    ///
+    /// # Errors
+    /// When no source was begun or it has another name, or the disk refuses.
+    pub fn end_source(&mut self, mut record: SourceRecord) -> Result<Tally> {
+        let Some(current) = &self.current else {
+            return Err(setting("source", format!("the end of `{}`", record.name), "a source that was begun".to_owned()));
+        };
+        if (&record.dataset, &record.name) != (&current.dataset, &current.name) {
+            return Err(setting(
+                "source",
+                format!("the end of `{}` of `{}`", record.name, record.dataset),
+                format!("that of `{}` of `{}`", current.name, current.dataset),
+            ));
+        }
+        self.write_segment(true)?;
+        let current = self.current.take().expect("it is there above");
+        record.tally.nodes = current.named.iter().map(|named| named.len() as u64).sum();
+        record.tally.edges = current.edges;
+        record.tally.values = current.values;
+        for (all, own) in self.named.iter_mut().zip(&current.named) {
+            all.extend(own);
+        }
+        let tally = record.tally.clone();
+        let source = Source { record, segments: current.segments };
+        self.listed.push(Listed::Brought { source, blocks: current.blocks, replaces: current.replaces });
+        Ok(tally)
+    }
+
+    /// Makes the whole load visible, durably, at once. One that only kept what is there, with no new schema, writes nothing.
+    ///
+    /// # Errors
+    /// When a source has not ended, or the disk refuses: the store is as it was then.
+    pub fn commit(mut self) -> Result<()> {
+        if let Some(current) = &self.current {
+            return Err(not_ended(current));
+        }
+        if self.incomplete {
+            return Err(setting("load", "a source that could not be written".to_owned(), "a new load".to_owned()));
+        }
+        let brought = self.listed.iter().any(|listed| matches!(listed, Listed::Brought { .. }));
+        if !brought && self.removed.is_empty() && self.schema == self.store.commit.schema {
+            return Ok(());
+        }
+        let commit = self.prepare()?;
+        // From here on the disk may hold the new record even if writing it is reported to have failed.
+        self.handed_over = true;
+        self.store.uncertain = true;
+        commit.write(&self.store.engine)?;
+        self.store.uncertain = false;
+        self.store.adopt(commit);
+        // The load is committed: what fails now is tried again when the next one begins.
+        if let Err(error) = self.store.remove_unlisted() {
+            tracing::warn!("{error}");
+        }
+        Ok(())
+    }
+
+    /// Writes all that the next commit record names, durably, and returns that record.
+    fn prepare(&mut self) -> Result<Commit> {
+        let indexes = self.listed.iter().filter_map(|listed| match listed {
+            Listed::Brought { source, blocks, .. } => Some(source.segments.iter().zip(blocks)),
+            Listed::Kept(_) => None,
+        });
+        let indexes: Vec<_> = indexes.flatten().collect();
+        self.expect_space(indexes.iter().map(|(_, blocks)| segment::index_bytes(blocks)).sum())?;
+        for (entry, blocks) in indexes {
+            self.store.engine.put(Tree::Blocks, segment::index_pages(entry.number, blocks))?;
+        }
+        let mut dictionaries: BTreeMap<Owner, DictionaryEntry> =
+            self.store.commit.dictionaries.iter().map(|entry| (entry.owner, entry.clone())).collect();
+        let nodes = (0u16..).zip(&self.nodes).filter_map(|(at, names)| Some((Owner::Nodes(NodeTypeId(at)), names.get()?)));
+        let categories = self.categories.iter().map(|(&(relation, at), names)| (Owner::Categories(relation, at), names));
+        for (owner, names) in nodes.chain(categories) {
+            let entry = dictionaries.entry(owner).or_insert_with(|| DictionaryEntry::empty(owner));
+            if names.len() > entry.count {
+                *entry = dictionary::append(&self.store.engine, entry, names)?;
+            }
+        }
+        dictionaries.retain(|_, entry| entry.count > 0);
+        sync_folder(&segment::folder(&self.store.path))?;
+        self.store.engine.flush()?;
+        let before = &self.store.commit;
+        let untouched = self.untouched().map(|at| before.sources[at].clone());
+        let listed = self.listed.iter().map(|listed| match listed {
+            Listed::Kept(at) => before.sources[*at].clone(),
+            Listed::Brought { source, .. } => source.clone(),
+        });
+        Ok(Commit {
+            sequence: before.sequence + 1,
+            next_segment: self.next_segment,
+            schema: self.schema.clone(),
+            sources: untouched.chain(listed).collect(),
+            dictionaries: dictionaries.into_values().collect(),
+        })
+    }
+
+    /// sled cannot be trusted with a full disk, so a commit that might fill it is refused before it begins.
+    fn expect_space(&self, indexes: usize) -> Result<()> {
+        let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
+        // sled takes about 2.4 times the raw bytes, and rounds up to segments of half a megabyte.
+        let needed = 3 * (indexes + names) as u64 + (4 << 20);
+        let path = &self.store.path;
+        let free = fs4::available_space(path).map_err(Error::io(path, "cannot tell the free space"))?;
+        if free < needed {
+            let text = format!("no space left on the device: the commit may need {needed} bytes, {free} are free");
+            let source = std::io::Error::new(std::io::ErrorKind::StorageFull, text);
+            return Err(Error::Io { path: path.clone(), action: "cannot commit the load", source });
+        }
+        Ok(())
+    }
+
+    /// Places of the committed sources that this load neither keeps, replaces nor removes.
+    fn untouched(&self) -> impl Iterator<Item = usize> {
+        (0..self.store.commit.sources.len()).filter(|at| {
+            let listed = self.listed.iter().any(|listed| match listed {
+                Listed::Kept(kept) => kept == at,
+                Listed::Brought { replaces, .. } => replaces.as_ref() == Some(at),
+            });
+            let current = self.current.as_ref().is_some_and(|current| current.replaces.as_ref() == Some(at));
+            !listed && !current && !self.removed.contains(at)
+        })
+    }
+
+    /// The place of a committed source.
+    fn place(&self, dataset: &str, name: &str) -> Option<usize> {
+        self.store.commit.sources.iter().position(|source| source.is(dataset, name))
+    }
+
+    fn expect_new(&self, dataset: &str, name: &str) -> Result<()> {
+        let is = |at: usize| self.store.commit.sources[at].is(dataset, name);
+        let listed = self.listed.iter().any(|listed| match listed {
+            Listed::Kept(at) => is(*at),
+            Listed::Brought { source, .. } => source.is(dataset, name),
+        });
+        if listed || self.removed.iter().any(|&at| is(at)) {
+            return Err(setting("source", format!("`{name}` of `{dataset}` twice"), "each source once in a load".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What the committed sources name changes with what the load replaces.
+    fn forget_committed(&mut self) {
+        self.committed.iter_mut().for_each(|named| drop(named.take()));
+    }
+
+    fn names(&self, node_type: NodeTypeId) -> Result<&Names> {
+        self.type_name(node_type)?;
+        let cell = &self.nodes[node_type.index()];
+        match cell.get() {
+            Some(names) => Ok(names),
+            None => {
+                let names = self.store.read_names(Owner::Nodes(node_type))?;
+                Ok(cell.get_or_init(|| names))
+            }
+        }
+    }
+
+    fn committed(&self, node_type: NodeTypeId) -> Result<&NodeSet> {
+        let cell = &self.committed[node_type.index()];
+        match cell.get() {
+            Some(named) => Ok(named),
+            None => {
+                let kept = self.listed.iter().filter_map(|listed| match listed {
+                    Listed::Kept(at) => Some(*at),
+                    Listed::Brought { .. } => None,
+                });
+                let sources = self.untouched().chain(kept).map(|at| &self.store.commit.sources[at]);
+                let named = self.store.named(node_type, sources)?;
+                Ok(cell.get_or_init(|| named))
+            }
+        }
+    }
+
+    fn sees(&self, node_type: NodeTypeId, node: u32) -> Result<bool> {
+        let at = node_type.index();
+        let own = self.named[at].contains(node) || self.current.as_ref().is_some_and(|current| current.named[at].contains(node));
+        Ok(own || self.committed(node_type)?.contains(node))
+    }
+
+    /// Notes that the source names a node.
+    fn name(&mut self, node_type: NodeTypeId, node: u32) -> Result<()> {
+        let at = node_type.index();
+        match &mut self.current {
+            None => Err(setting("source", "a node, value or edge".to_owned(), "`Load::begin_source` before it".to_owned())),
+            Some(current) if current.named.get(at).is_some_and(|named| named.contains(node)) => Ok(()),
+            Some(_) => {
+                let known = self.names(node_type)?.len();
+                if node >= known {
+                    let expected = format!("one that `Load::node` or `Load::find` gave, below {known}");
+                    return Err(setting(&format!("node of type {}", self.type_name(node_type)?), node.to_string(), expected));
+                }
+                if let Some(current) = &mut self.current {
+                    current.named[at].insert(node);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn type_name(&self, node_type: NodeTypeId) -> Result<&str> {
+        match self.schema.node_types().get(node_type.index()) {
+            Some(known) => Ok(&known.name),
+            None => Err(setting("node type", format!("number {}", node_type.0), "one of the load's schema".to_owned())),
+        }
+    }
+
+    fn attribute_kind(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<AttributeKind> {
+        let owner = self.type_name(node_type)?;
+        match self.schema.node(node_type).attributes.get(attribute.index()) {
+            Some(known) => Ok(known.kind),
+            None => {
+                Err(setting(&format!("attribute of {owner}"), format!("number {}", attribute.0), "one of its own".to_owned()))
+            }
+        }
+    }
+
+    fn spill_when_full(&mut self) -> Result<()> {
+        match &self.current {
+            Some(current) if current.staging.bytes() >= self.options.staging_bytes => self.write_segment(false),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what is staged as a segment; the last one of a source also lists the nodes that it names.
+    fn write_segment(&mut self, last: bool) -> Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if current.staging.is_empty() && !last {
+            return Ok(());
+        }
+        let number = self.next_segment;
+        let next =
+            number.checked_add(1).ok_or(Error::Limit { what: "segments".to_owned(), found: 1 << 32, most: (1 << 32) - 1 })?;
+        self.incomplete = true;
+        let mut writer = SegmentWriter::create(&self.store.path, number)?;
+        current.staging.write(&mut writer)?;
+        if last {
+            staging::write_nodes(&current.named, &mut writer)?;
+        }
+        let (entry, blocks) = writer.finish()?;
+        self.incomplete = false;
+        current.segments.push(entry);
+        current.blocks.push(blocks);
+        self.next_segment = next;
+        Ok(())
+    }
+}
+
+/// A load that was not committed takes its segments with it.
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        if self.handed_over {
+            return;
+        }
+        for number in self.store.commit.next_segment..self.next_segment {
+            if let Err(error) = segment::remove(&self.store.path, &self.store.engine, number) {
+                // The next load tries again.
+                tracing::warn!("{error}");
+            }
+        }
+    }
+}
+
+fn text((node, value): (u32, Value)) -> Option<(u32, String)> {
+    match value {
+        Value::Text(text) | Value::Category(text) => Some((node, text)),
+        _ => None,
+    }
+}
+
+fn setting(setting: &str, found: String, expected: String) -> Error {
+    Error::Setting { setting: setting.to_owned(), found, expected }
+}
+
+fn within_limit(what: &str, found: u64, most: u64) -> Result<()> {
+    if found > most { Err(Error::Limit { what: what.to_owned(), found, most }) } else { Ok(()) }
+}
+
+fn unknown_source(dataset: &str, name: &str) -> Error {
+    setting("source", format!("`{name}` of `{dataset}`"), "a source that the store has".to_owned())
+}
+
+fn not_ended(current: &Current) -> Error {
+    let found = format!("`{}` of `{}`, which was begun", current.name, current.dataset);
+    setting("source", found, "its end (`Load::end_source`) before anything else".to_owned())
+}

@@ -1,0 +1,65 @@
+//! The file `STORE`: two lines of text that say what the folder is.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+const NAME: &str = "STORE";
+const FIRST_LINE: &str = "Relata store";
+
+/// The version of everything under a store's folder but the snapshots and models, which have their own.
+pub(super) const VERSION: u32 = 1;
+
+/// Whether the marker is there and of this version.
+pub(super) fn is_there(store: &Path) -> Result<bool> {
+    let path = store.join(NAME);
+    let text = match fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
+        Err(error) => return Err(Error::io(&path, "cannot read the store's marker")(error)),
+    };
+    let mut lines = text.lines();
+    let version =
+        (lines.next() == Some(FIRST_LINE)).then(|| lines.next()?.strip_prefix("format version ")?.parse::<u32>().ok()).flatten();
+    match version {
+        Some(VERSION) => Ok(true),
+        Some(found) => Err(version_error(store, found)),
+        None => Err(Error::Damaged {
+            path,
+            record: "the store's marker".to_owned(),
+            found: format!("it does not read `{FIRST_LINE}` and `format version {VERSION}`"),
+            remedy: "If this is a Relata store, write these two lines into it and run `relata check`".to_owned(),
+        }),
+    }
+}
+
+pub(super) fn version_error(store: &Path, found: u32) -> Error {
+    let remedy = if found > VERSION {
+        format!("Get a newer relata, or make a new store with `relata-load run MANIFEST.toml --store {}.new`", store.display())
+    } else {
+        format!("Load its manifests again with `relata-load run MANIFEST.toml --store {}.new`", store.display())
+    };
+    Error::Version { path: store.to_owned(), what: "the store", found, expected: VERSION, remedy }
+}
+
+/// Writes the marker, whole or not at all.
+pub(super) fn write(store: &Path) -> Result<()> {
+    let (path, temporary) = (store.join(NAME), store.join("STORE.new"));
+    let written = File::create(&temporary).and_then(|mut file| {
+        writeln!(file, "{FIRST_LINE}\nformat version {VERSION}")?;
+        file.sync_all()
+    });
+    written.map_err(Error::io(&temporary, "cannot write the store's marker"))?;
+    fs::rename(&temporary, &path).map_err(Error::io(&path, "cannot write the store's marker"))?;
+    sync_folder(store)
+}
+
+/// Makes the entries of a folder durable. Elsewhere than on Unix a folder cannot be synced, and need not be.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder, "cannot write the folder"))?;
+    }
+    Ok(())
+}
