@@ -3,11 +3,15 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
 /// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.
 const CACHE_BYTES: u64 = 64 << 20;
+
+/// How long a database that is being closed is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Entries that go to sled in one batch; a batch is held in memory.
 const BATCH_ENTRIES: usize = 256;
@@ -37,7 +41,23 @@ struct Handles {
 }
 
 impl Engine {
+    /// Opens the database, or makes one. The caller holds the store's lock.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        let since = Instant::now();
+        loop {
+            match Self::try_open(path) {
+                // sled's own threads may hold its file for a moment after the last handle was dropped.
+                Err(Error::Io { source, .. })
+                    if source.to_string().contains("could not acquire lock") && since.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<Self> {
         let handles = guarded(path, "opening the database", || {
             let database = sled::Config::new()
                 .path(path)

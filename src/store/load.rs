@@ -8,12 +8,12 @@ use super::commit::{Commit, Source};
 use super::dictionary::{self, DictionaryEntry, Owner};
 use super::engine::Tree;
 use super::key::Run;
-use super::marker::sync_folder;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::posting::NO_TIME;
 use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter};
 use super::staging::{self, Staging};
+use crate::snapshot::sync_folder;
 use crate::{Error, Result};
 
 /// The longest key, name or text, in bytes.

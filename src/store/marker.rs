@@ -1,9 +1,10 @@
 //! The file `STORE`: two lines of text that say what the folder is.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::snapshot::write_durably;
 use crate::{Error, Result};
 
 const NAME: &str = "STORE";
@@ -46,20 +47,5 @@ pub(super) fn version_error(store: &Path, found: u32) -> Error {
 
 /// Writes the marker, whole or not at all.
 pub(super) fn write(store: &Path) -> Result<()> {
-    let (path, temporary) = (store.join(NAME), store.join("STORE.new"));
-    let written = File::create(&temporary).and_then(|mut file| {
-        writeln!(file, "{FIRST_LINE}\nformat version {VERSION}")?;
-        file.sync_all()
-    });
-    written.map_err(Error::io(&temporary, "cannot write the store's marker"))?;
-    fs::rename(&temporary, &path).map_err(Error::io(&path, "cannot write the store's marker"))?;
-    sync_folder(store)
-}
-
-/// Makes the entries of a folder durable. Elsewhere than on Unix a folder cannot be synced, and need not be.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder, "cannot write the folder"))?;
-    }
-    Ok(())
+    write_durably(&store.join(NAME), format!("{FIRST_LINE}\nformat version {VERSION}\n").as_bytes())
 }

@@ -13,7 +13,7 @@ use super::nodes::NodeSet;
 use super::posting::{MISSING, NO_TIME};
 use super::segment::Segment;
 use super::store::edge_value;
-use crate::snapshot::{EdgeData, NodeData, SnapshotId, SnapshotWriter};
+use crate::snapshot::{EdgeData, SnapshotId, SnapshotWriter};
 use crate::{Error, Result, progress};
 
 /// The number of a node that is not in the snapshot.
@@ -118,7 +118,7 @@ impl Pass<'_> {
                 self.bar.inc(1);
             }
         }
-        writer.column(node_type, attribute, NodeData::Values(values))
+        writer.column(node_type, attribute, &values)
     }
 
     fn relation(&self, relation: RelationId, sources: &Numbers, targets: &Numbers, writer: &mut SnapshotWriter) -> Result<()> {

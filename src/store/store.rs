@@ -16,10 +16,11 @@ use super::nodes::NodeSet;
 use super::posting::{MISSING, NO_TIME};
 use super::segment::{self, Segment, SegmentEntry};
 use super::{Load, LoadOptions, REMEDY_DAMAGED, marker};
+use crate::snapshot::sync_folder;
 use crate::{Error, Result};
 
 /// What a store's folder may hold before its marker is written.
-const HALF_MADE: [&str; 5] = ["LOCK", "STORE.new", "db", "segments", "snapshots"];
+const HALF_MADE: [&str; 5] = ["LOCK", "STORE.writing", "db", "segments", "snapshots"];
 
 /// A store, open for writing: one process at a time. Readers use [`Snapshot`](crate::snapshot::Snapshot)s.
 pub struct Store {
@@ -67,7 +68,7 @@ impl Store {
         let lock = Lock::acquire(path)?;
         // Another process may have made it by now.
         if marker::is_there(path)? {
-            return Self::locked(path, lock);
+            return Self::locked(path, Engine::open(&path.join("db"))?, lock);
         }
         let engine = Engine::open(&path.join("db"))?;
         match Commit::read(&engine, path)? {
@@ -83,13 +84,12 @@ impl Store {
                 });
             }
         }
-        drop(engine);
-        marker::sync_folder(path)?;
+        sync_folder(path)?;
         marker::write(path)?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            marker::sync_folder(parent)?;
+            sync_folder(parent)?;
         }
-        Self::locked(path, lock)
+        Self::locked(path, engine, lock)
     }
 
     /// Opens the store at `path`.
@@ -105,11 +105,11 @@ impl Store {
             };
             return Err(Error::NoStore { path: path.to_owned(), found: found.to_owned() });
         }
-        Self::locked(path, Lock::acquire(path)?)
+        let lock = Lock::acquire(path)?;
+        Self::locked(path, Engine::open(&path.join("db"))?, lock)
     }
 
-    fn locked(path: &Path, lock: Lock) -> Result<Self> {
-        let engine = Engine::open(&path.join("db"))?;
+    fn locked(path: &Path, engine: Engine, lock: Lock) -> Result<Self> {
         let commit = Commit::read(&engine, path)?.ok_or_else(|| Error::Damaged {
             path: engine.path().to_owned(),
             record: "the commit record".to_owned(),

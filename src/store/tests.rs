@@ -10,6 +10,7 @@ use super::dictionary::Owner;
 use super::engine::Tree;
 use super::{LoadOptions, Store, segment};
 use crate::Error;
+use crate::snapshot::{EdgeColumn, Snapshot, SnapshotId};
 
 /// Uniform numbers from a seed (SplitMix64).
 struct Random(u64);
@@ -280,11 +281,192 @@ fn a_store_holds_what_a_plain_model_of_it_holds() {
             }
             if step % 3 == 2 {
                 assert_holds(&store, &model);
+                assert_publishes(&mut store, &model);
             }
         }
         drop(store);
         assert_holds(&Store::open(&path).unwrap(), &model);
     }
+}
+
+/// Writes a snapshot and compares it with the plain sources.
+fn assert_publishes(store: &mut Store, sources: &[(String, PlainSource)]) -> SnapshotId {
+    let id = store.snapshot(true).unwrap();
+    let snapshot = Snapshot::current(store.path()).unwrap();
+    snapshot.verify().unwrap();
+    assert_eq!(snapshot.id(), &id);
+    assert_eq!(snapshot.sources(), store.sources());
+    for node_type in snapshot.schema().node_type_ids() {
+        let named = sources.iter().flat_map(|(_, source)| &source.named);
+        let expected: BTreeSet<&str> = named.filter(|named| named.0 == node_type.0).map(|named| named.1.as_str()).collect();
+        let keys: Vec<&str> = (0..snapshot.node_count(node_type)).map(|node| snapshot.key(node_type, node)).collect();
+        assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
+    }
+    let mut names = BTreeMap::new();
+    sources.iter().for_each(|(_, source)| names.extend(source.names.iter().map(|(place, name)| (place.as_str(), name.as_str()))));
+    let places = if snapshot.schema().node_types().is_empty() { 0 } else { snapshot.node_count(NodeTypeId(0)) };
+    for place in 0..places {
+        let key = snapshot.key(NodeTypeId(0), place);
+        assert_eq!(snapshot.text(NodeTypeId(0), AttributeId(0), place), names.get(key).copied(), "{key}");
+    }
+    for relation in snapshot.schema().relation_ids() {
+        let ends = snapshot.schema().edge(relation);
+        let plain = sources.iter().flat_map(|(_, source)| &source.edges).filter(|edge| edge.relation == relation.index());
+        let mut expected: Vec<PlainEdge> = plain.clone().cloned().collect();
+        if ends.symmetric {
+            let mirrored =
+                |edge: &PlainEdge| PlainEdge { source: edge.target.clone(), target: edge.source.clone(), ..edge.clone() };
+            expected.extend(plain.filter(|edge| edge.source != edge.target).map(mirrored));
+        }
+        let adjacency = snapshot.adjacency(relation, Direction::Outgoing);
+        let mut found = Vec::new();
+        for source in 0..snapshot.node_count(ends.source) {
+            for at in if adjacency.offsets.is_empty() { 0..0 } else { adjacency.range(source) } {
+                let number = (!ends.attributes.is_empty())
+                    .then(|| match snapshot.edge_column(relation, Direction::Outgoing, AttributeId(0)) {
+                        EdgeColumn::Number(numbers) => numbers.get(at).copied(),
+                        EdgeColumn::Category(_) => panic!("the attribute is a number"),
+                    })
+                    .flatten();
+                let category = (ends.attributes.len() == 3)
+                    .then(|| match snapshot.edge_column(relation, Direction::Outgoing, AttributeId(2)) {
+                        EdgeColumn::Category(codes) => codes.get(at).copied(),
+                        EdgeColumn::Number(_) => panic!("the attribute is a category"),
+                    })
+                    .flatten();
+                found.push(PlainEdge {
+                    relation: relation.index(),
+                    source: snapshot.key(ends.source, source).to_owned(),
+                    target: snapshot.key(ends.target, adjacency.targets[at]).to_owned(),
+                    time: adjacency.times.get(at).copied().filter(|&time| time != i64::MIN),
+                    number: number.filter(|number| !number.is_nan()),
+                    category: category
+                        .filter(|&code| code != u32::MAX)
+                        .map(|code| snapshot.edge_categories(relation, AttributeId(2))[code as usize].to_owned()),
+                });
+            }
+        }
+        expected.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        found.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        assert_eq!(found, expected, "relation {}", relation.0);
+    }
+    id
+}
+
+#[test]
+fn equal_content_is_one_snapshot_whatever_way_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources: Vec<(String, PlainSource)> =
+        ["a", "b", "c"].into_iter().zip(40..).map(|(name, seed)| (name.to_owned(), random_source(&mut Random(seed)))).collect();
+    let mut straight = Store::open_or_create(&folder.path().join("straight.relata")).unwrap();
+    let mut load = straight.begin(&schema()).unwrap();
+    for (name, source) in &sources {
+        bring(&mut load, "set", name, "1", source);
+    }
+    load.commit().unwrap();
+    let id = assert_publishes(&mut straight, &sources);
+    assert_eq!(straight.snapshot(true).unwrap(), id, "nothing changed");
+    // One load a source, in small segments, after others that were replaced or removed.
+    let mut crooked = Store::open_or_create(&folder.path().join("crooked.relata")).unwrap();
+    for seed in 0..3 {
+        let mut load = crooked.begin(&schema()).unwrap();
+        bring(&mut load, "set", "b", "0", &random_source(&mut Random(seed)));
+        bring(&mut load, "set", &format!("old{seed}"), "0", &random_source(&mut Random(seed + 9)));
+        load.commit().unwrap();
+    }
+    for (name, source) in &sources {
+        let mut load = crooked.begin_with(&schema(), LoadOptions { staging_bytes: 999 }).unwrap();
+        bring(&mut load, "set", name, "1", source);
+        load.commit().unwrap();
+    }
+    assert_ne!(crooked.snapshot(true).unwrap(), id);
+    let mut load = crooked.begin(&schema()).unwrap();
+    for seed in 0..3 {
+        load.remove("set", &format!("old{seed}")).unwrap();
+    }
+    load.commit().unwrap();
+    assert_eq!(assert_publishes(&mut crooked, &sources), id);
+}
+
+#[test]
+fn a_damaged_block_is_never_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = small_store(folder.path());
+    let id = store.snapshot(true).unwrap();
+    let path = segment::path(&store.path, store.commit.segments().next().unwrap().number);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let error = store.snapshot(true).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert_eq!(Snapshot::current(store.path()).unwrap().id(), &id);
+    let snapshots = fs::read_dir(store.path().join("snapshots")).unwrap().count();
+    assert_eq!(snapshots, 2, "the snapshot and CURRENT");
+}
+
+/// A file system of 24 MiB, where the system lets a test make one.
+#[cfg(target_os = "linux")]
+struct SmallDisk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_clear_error_and_the_content_is_as_before() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: no right to mount a small file system");
+        return;
+    };
+    let (mut store, source) = small_store(disk.0.path());
+    let fill = disk.0.path().join("fill");
+    // Full while loading, full while committing, and full before.
+    for free in [300 << 10, 3 << 20, 0] {
+        let load = store.begin_with(&schema(), LoadOptions { staging_bytes: 1 << 20 }).unwrap();
+        let available = fs4::available_space(disk.0.path()).unwrap();
+        fs::write(&fill, vec![0; available.saturating_sub(free) as usize]).unwrap();
+        let bring_much = |mut load: super::Load<'_>| {
+            load.begin_source("set", "b")?;
+            let person = load.node(NodeTypeId(1), "p")?;
+            for number in 0..100_000u64 {
+                let place = load.node(NodeTypeId(0), &format!("place number {number}"))?;
+                let name = format!("{}", Random(number).below(u64::MAX));
+                load.set(NodeTypeId(0), place, AttributeId(0), Value::Text(name))?;
+                load.edge(RelationId(0), person, place, None, &[EdgeValue::Missing; 3])?;
+                if free > 1 << 20 && number == 1000 {
+                    break;
+                }
+            }
+            load.end_source(record("set", "b", "1"))?;
+            load.commit()
+        };
+        let error = bring_much(load).unwrap_err();
+        assert!(error.to_string().to_lowercase().contains("no space left on"), "{error}");
+        assert_holds(&store, &[("a".to_owned(), source.clone())]);
+        fs::remove_file(&fill).unwrap();
+    }
+    let other = random_source(&mut Random(8));
+    let mut load = store.begin(&schema()).unwrap();
+    bring(&mut load, "set", "b", "1", &other);
+    load.commit().unwrap();
+    let path = store.path().to_owned();
+    drop(store);
+    assert_holds(&Store::open(&path).unwrap(), &[("a".to_owned(), source), ("b".to_owned(), other)]);
 }
 
 /// A store with one source, and the path that it lies at.

@@ -1,15 +1,99 @@
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-/// Written soon.
+use relata::Error;
+use relata::embedding::EmbeddingTable;
+use relata::snapshot::{Snapshot, SnapshotId};
+use relata::store::Store;
+
+/// Verify every checksum of a store, its snapshots and its embeddings.
 #[derive(clap::Args)]
 pub struct Args {
     /// The store's folder, such as atlas.relata
     #[arg(long)]
     store: PathBuf,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
 }
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet: {}", self.store.display())
+        let mut findings = Vec::new();
+        match Store::open(&self.store) {
+            Ok(store) => {
+                let checked = store.check_with(self.quiet);
+                println!(
+                    "store: {} sources, {} segments, {} blocks in {} bytes, {} edges, {} names",
+                    checked.sources, checked.segments, checked.blocks, checked.bytes, checked.edges, checked.names
+                );
+                findings.extend(checked.findings.iter().map(ToString::to_string));
+            }
+            // What is damaged so that the store does not open is a finding; the snapshots may be whole still.
+            Err(error @ (Error::Damaged { .. } | Error::Engine { .. })) => findings.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        check_snapshots(&self.store, &mut findings)?;
+        check_embeddings(&self.store, &mut findings);
+        for finding in &findings {
+            println!("damaged: {finding}");
+        }
+        match findings.len() {
+            0 => {
+                println!("all is well");
+                Ok(())
+            }
+            count => anyhow::bail!("{}: found {count} damaged records", self.store.display()),
+        }
+    }
+}
+
+fn check_snapshots(store: &Path, findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let folder = store.join("snapshots");
+    let mut ids = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(&folder).map_err(Error::io(&folder, "cannot list the snapshots"))? {
+            let name = entry.map_err(Error::io(&folder, "cannot list the snapshots"))?.file_name();
+            ids.extend(name.to_str().and_then(SnapshotId::parse));
+        }
+    }
+    ids.sort();
+    let current = Snapshot::current_id(store);
+    if current.is_none() && folder.join("CURRENT").exists() {
+        findings.push(format!("{}: it names no snapshot", folder.join("CURRENT").display()));
+    }
+    if let Some(current) = current.as_ref().filter(|current| !ids.contains(current)) {
+        findings.push(format!("{}: the snapshot {current} that it names is not there", folder.join("CURRENT").display()));
+    }
+    for id in &ids {
+        let path = folder.join(id.as_str());
+        let verified = Snapshot::open(&path).and_then(|snapshot| {
+            snapshot.verify()?;
+            Ok(snapshot)
+        });
+        match verified {
+            Ok(snapshot) if snapshot.id() != id => {
+                findings.push(format!("{}: its content is that of snapshot {}", path.display(), snapshot.id()));
+            }
+            Ok(snapshot) => {
+                let note = if current.as_ref() == Some(id) { ", the current one" } else { "" };
+                println!("snapshot {id}: {} bytes{note}", snapshot.bytes());
+            }
+            Err(error) => findings.push(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+fn check_embeddings(store: &Path, findings: &mut Vec<String>) {
+    let infos = EmbeddingTable::list(store).unwrap_or_else(|error| {
+        findings.push(error.to_string());
+        Vec::new()
+    });
+    for info in infos {
+        match EmbeddingTable::read(store, &info.model, &info.node_type) {
+            Ok(_) => println!("embedding {} of {}: {} × {}", info.model, info.node_type, info.count, info.dimension),
+            Err(error) => findings.push(error.to_string()),
+        }
     }
 }
