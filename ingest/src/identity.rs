@@ -93,8 +93,7 @@ impl Resolver {
         };
         let fits = |name: &&Name| only.is_none() || name.attribute == only;
         let Some(best) = names.iter().filter(fits).map(quality).min() else { return Match::Nothing };
-        let mut nodes: Vec<u32> =
-            names.iter().filter(fits).filter(|name| quality(name) == best).map(|name| name.node).collect();
+        let mut nodes: Vec<u32> = names.iter().filter(fits).filter(|name| quality(name) == best).map(|name| name.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
         match nodes.as_slice() {

@@ -62,7 +62,13 @@ fn find<'m>(manifest: &'m Manifest, options: Options) -> Result<Vec<Found<'m>>> 
     Ok(sources)
 }
 
-fn read(manifest: &Manifest, found: &Found<'_>, backend: &mut dyn Backend, resolvers: &mut Resolvers, options: Options) -> Result<Tally> {
+fn read(
+    manifest: &Manifest,
+    found: &Found<'_>,
+    backend: &mut dyn Backend,
+    resolvers: &mut Resolvers,
+    options: Options,
+) -> Result<Tally> {
     let bar = progress::bytes(&found.record.name, found.input.bytes(), options.quiet);
     let unmatched = found.source.unmatched.unwrap_or_default();
     let mut sink = Sink::new(backend, resolvers, found.input.path(), unmatched, bar);
@@ -108,7 +114,8 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
     let mut store = Store::open_or_create(path)?;
     let mut load = store.begin(&manifest.schema)?;
     let mut resolvers = Resolvers::new();
-    let mut report = Report { dataset: manifest.dataset.name.clone(), sources: Vec::new(), unchanged: Vec::new(), snapshot: None };
+    let mut report =
+        Report { dataset: manifest.dataset.name.clone(), sources: Vec::new(), unchanged: Vec::new(), snapshot: None };
     let mut committed: HashMap<String, SourceRecord> = HashMap::new();
     for record in load.sources() {
         committed.insert(format!("{}\n{}", record.dataset, record.name), record.clone());

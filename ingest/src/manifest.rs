@@ -222,8 +222,23 @@ impl Source {
             };
         }
         each!(
-            node, key, attributes, relation, columns, constants, header, delimiter, comment, layout, columns_with, value,
-            transcripts, terms, matrix, cells, genes
+            node,
+            key,
+            attributes,
+            relation,
+            columns,
+            constants,
+            header,
+            delimiter,
+            comment,
+            layout,
+            columns_with,
+            value,
+            transcripts,
+            terms,
+            matrix,
+            cells,
+            genes
         );
         given
     }
@@ -325,7 +340,9 @@ impl Manifest {
         for (name, span) in source.settings() {
             if !known.contains(&name) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(self.error(span, format!("`{name}` does not belong to a source of format {format} (its settings: {known})")));
+                return Err(
+                    self.error(span, format!("`{name}` does not belong to a source of format {format} (its settings: {known})"))
+                );
             }
         }
         Ok(())
@@ -394,7 +411,10 @@ mod tests {
     fn mistakes_have_their_line_and_the_nearest_name() {
         let shown = |text: &str| parse(text).unwrap_err().to_string();
         let found = shown("[dataset]\nname = \"d\"\n[[source]]\npath = \"x\"\nrealtion = \"is_a\"\n");
-        assert!(found.starts_with("m.toml:5:1: unknown field `realtion`") && found.ends_with("did you mean `relation`?"), "{found}");
+        assert!(
+            found.starts_with("m.toml:5:1: unknown field `realtion`") && found.ends_with("did you mean `relation`?"),
+            "{found}"
+        );
         let found = shown("[dataset]\nname = \"d\"\n[[source]]\npath = \"x\"\nkey = { colum = \"a\" }\n");
         assert!(found.starts_with("m.toml:5:") && found.contains("did you mean `column`?"), "{found}");
         let found = shown("[dataset]\nname = \"d\"\n[[source]]\npath = \"x\"\n[[source]]\npath = \"y/x\"\n");

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use relata_schema::SourceRecord;
 use serde::Serialize;
 
@@ -40,14 +40,15 @@ fn grouped(number: u64) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut counts = Table::new();
-        counts.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        let title = |text: &str| Cell::new(text).add_attribute(Attribute::Bold);
+        counts.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        let title = |text: &str| Cell::new(text);
         counts.set_header(["source", "format", "rows read", "kept", "nodes", "edges", "values", "left out"].map(title));
         let number = |number: u64| Cell::new(grouped(number)).set_alignment(CellAlignment::Right);
         for source in &self.sources {
             let tally = &source.tally;
             let left_out = tally.drops.iter().map(|drop| drop.count).sum();
-            let name = if self.unchanged.contains(&source.name) { format!("{} (unchanged)", source.name) } else { source.name.clone() };
+            let name =
+                if self.unchanged.contains(&source.name) { format!("{} (unchanged)", source.name) } else { source.name.clone() };
             let mut row = vec![Cell::new(name), Cell::new(&source.format)];
             row.extend([tally.read, tally.kept, tally.nodes, tally.edges, tally.values, left_out].map(number));
             counts.add_row(row);
@@ -57,11 +58,16 @@ impl fmt::Display for Report {
             return Ok(());
         }
         let mut drops = Table::new();
-        drops.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        drops.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         drops.set_header(["source", "left out", "why", "such as"].map(title));
         for source in &self.sources {
             for drop in &source.tally.drops {
-                drops.add_row(vec![Cell::new(&source.name), number(drop.count), Cell::new(&drop.reason), Cell::new(drop.examples.join(", "))]);
+                drops.add_row(vec![
+                    Cell::new(&source.name),
+                    number(drop.count),
+                    Cell::new(&drop.reason),
+                    Cell::new(drop.examples.join(", ")),
+                ]);
             }
         }
         writeln!(f, "{drops}")

@@ -253,7 +253,14 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()> {
+    pub fn edge(
+        &mut self,
+        relation: RelationId,
+        source: u32,
+        target: u32,
+        time: Option<i64>,
+        values: &[EdgeValue],
+    ) -> Result<()> {
         self.tally.edges += 1;
         self.backend.edge(relation, source, target, time, values)
     }
@@ -295,10 +302,9 @@ impl<'a> Sink<'a> {
             None => String::new(),
         };
         let (reason, problem) = match found {
-            Match::Ambiguous(count) => (
-                format!("ambiguous {name}{by}"),
-                format!("`{text}` names {count} nodes of type {name}{by}, expected one"),
-            ),
+            Match::Ambiguous(count) => {
+                (format!("ambiguous {name}{by}"), format!("`{text}` names {count} nodes of type {name}{by}, expected one"))
+            }
             _ => (format!("unknown {name}{by}"), format!("no {name} is called `{text}`{by}")),
         };
         match (policy, found) {

@@ -11,8 +11,7 @@ pub struct Bed;
 
 /// The columns beyond the interval, by the kind of file: attribute and column (from 0).
 const BED: &[(&str, usize)] = &[("name", 3), ("score", 4)];
-const PEAK: &[(&str, usize)] =
-    &[("name", 3), ("score", 4), ("signal", 6), ("p_value", 7), ("q_value", 8), ("summit", 9)];
+const PEAK: &[(&str, usize)] = &[("name", 3), ("score", 4), ("signal", 6), ("p_value", 7), ("q_value", 8), ("summit", 9)];
 
 impl Format for Bed {
     fn name(&self) -> &'static str {
@@ -42,8 +41,7 @@ impl Format for Bed {
         let locus = locus.map(|at| AttributeId(at as u16));
         let plain = super::plain_name(input.path());
         let columns = if plain.ends_with("peak") { PEAK } else { BED };
-        let columns: Vec<_> =
-            columns.iter().filter_map(|&(name, at)| Some((at, owner.attribute(name)?))).collect();
+        let columns: Vec<_> = columns.iter().filter_map(|&(name, at)| Some((at, owner.attribute(name)?))).collect();
         input.lines(|number, line| {
             let is_remark = ["#", "track", "browser"].iter().any(|start| line.starts_with(start));
             if line.trim().is_empty() || is_remark {
@@ -60,7 +58,8 @@ impl Format for Bed {
                 text.parse::<u64>().map_err(|_| wrong(format!("{what} `{text}` is no whole number of base pairs")))
             };
             let strand = fields.get(5).copied().unwrap_or(".");
-            let strand = Strand::from_symbol(strand).ok_or_else(|| wrong(format!("strand `{strand}`, expected `+`, `-` or `.`")))?;
+            let strand =
+                Strand::from_symbol(strand).ok_or_else(|| wrong(format!("strand `{strand}`, expected `+`, `-` or `.`")))?;
             let interval = Interval::new(contig, coordinate("start", start)?, coordinate("end", end)?, strand)
                 .map_err(|error| wrong(error.to_string()))?;
             let key = format!("{}:{}-{}", interval.contig(), interval.start(), interval.end());

@@ -61,9 +61,9 @@ impl Format for Gtf {
             let category = |text: &str| Value::Category(text.to_owned());
             let gene_node = sink.node(gene, unversioned(record.gene_id))?;
             if is_transcript {
-                let id = record.attribute("transcript_id").ok_or_else(|| {
-                    Error::line(input.path(), number, "a transcript without `transcript_id`".to_owned())
-                })?;
+                let id = record
+                    .attribute("transcript_id")
+                    .ok_or_else(|| Error::line(input.path(), number, "a transcript without `transcript_id`".to_owned()))?;
                 let node = sink.node(transcript, unversioned(id))?;
                 if let Some(value) = record.attribute("transcript_name") {
                     sink.set(transcript, node, name, text(value))?;
@@ -107,8 +107,9 @@ impl<'l> Record<'l> {
         let strand = Strand::from_symbol(strand).ok_or_else(|| format!("strand `{strand}`, expected `+`, `-` or `.`"))?;
         let interval = Interval::from_one_based(contig, coordinate("start", start)?, coordinate("end", end)?, strand)
             .map_err(|error| error.to_string())?;
-        let gene_id = attribute(attributes, "gene_id")
-            .ok_or_else(|| "no `gene_id \"…\"` among the attributes (column 9); a GFF3 file has `ID=…` and is no GTF".to_owned())?;
+        let gene_id = attribute(attributes, "gene_id").ok_or_else(|| {
+            "no `gene_id \"…\"` among the attributes (column 9); a GFF3 file has `ID=…` and is no GTF".to_owned()
+        })?;
         Ok(Self { feature, interval, gene_id, attributes })
     }
 

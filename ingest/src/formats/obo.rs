@@ -117,7 +117,10 @@ impl Reading {
 
     fn term(&mut self, stanza: &Stanza, input: &Input, sink: &mut Sink<'_>) -> Result<()> {
         sink.read(1);
-        let id = stanza.first("id").map(without_remark).ok_or_else(|| Error::line(input.path(), stanza.line, "a [Term] without `id:`"))?;
+        let id = stanza
+            .first("id")
+            .map(without_remark)
+            .ok_or_else(|| Error::line(input.path(), stanza.line, "a [Term] without `id:`"))?;
         let id = curie(id);
         let Some(node_type) = self.type_of(&id) else {
             let prefix = id.split_once(':').map_or("none", |(prefix, _)| prefix);
@@ -221,7 +224,6 @@ fn unescaped(text: &str) -> String {
     }
     plain
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -21,8 +21,18 @@ impl Format for Table {
 
     fn settings(&self) -> &'static [&'static str] {
         &[
-            "node", "key", "attributes", "relation", "columns", "constants", "header", "delimiter", "comment", "layout",
-            "columns_with", "value",
+            "node",
+            "key",
+            "attributes",
+            "relation",
+            "columns",
+            "constants",
+            "header",
+            "delimiter",
+            "comment",
+            "layout",
+            "columns_with",
+            "value",
         ]
     }
 
@@ -86,7 +96,10 @@ impl Meaning {
             (Some(name), None) => {
                 for (setting, span) in source.settings() {
                     if ["columns", "layout", "columns_with", "value"].contains(&setting) {
-                        return Err(manifest.error(span, format!("`{setting}` belongs to a table of edges (`relation`), not of nodes (`node`)")));
+                        return Err(manifest.error(
+                            span,
+                            format!("`{setting}` belongs to a table of edges (`relation`), not of nodes (`node`)"),
+                        ));
                     }
                 }
                 let node_type = schema.node_type(name.get_ref()).map_err(manifest.at(name))?;
@@ -116,18 +129,30 @@ impl Meaning {
                 let relation = schema.relation(name.get_ref()).map_err(manifest.at(name))?;
                 Self::edges(manifest, source, schema, relation, name.span())
             }
-            (Some(both), Some(_)) => Err(manifest.error(both.span(), "a table has either `node` or `relation`; load it twice for both")),
+            (Some(both), Some(_)) => {
+                Err(manifest.error(both.span(), "a table has either `node` or `relation`; load it twice for both"))
+            }
             (None, None) => {
-                let message = "a table needs `node` (and `key`) when its rows are nodes, or `relation` (and `columns`) when they are edges";
+                let message =
+                    "a table needs `node` (and `key`) when its rows are nodes, or `relation` (and `columns`) when they are edges";
                 Err(manifest.error(source.path.span(), message))
             }
         }
     }
 
-    fn edges(manifest: &Manifest, source: &Source, schema: &Schema, relation: RelationId, span: std::ops::Range<usize>) -> Result<Self> {
+    fn edges(
+        manifest: &Manifest,
+        source: &Source,
+        schema: &Schema,
+        relation: RelationId,
+        span: std::ops::Range<usize>,
+    ) -> Result<Self> {
         for (setting, span) in source.settings() {
             if ["key", "attributes"].contains(&setting) {
-                return Err(manifest.error(span, format!("`{setting}` belongs to a table of nodes (`node`); an edge's columns stand in `columns`")));
+                return Err(manifest.error(
+                    span,
+                    format!("`{setting}` belongs to a table of nodes (`node`); an edge's columns stand in `columns`"),
+                ));
             }
         }
         let is_matrix = match source.layout.as_ref().map(|layout| (layout, layout.get_ref().as_str())) {
@@ -234,7 +259,11 @@ impl<'i> Rows<'i> {
             None => {
                 let header = reader.headers().map_err(|error| table_error(input, &error))?;
                 // NCBI's tables hide the header behind a `#`.
-                header.iter().enumerate().map(|(at, name)| if at == 0 { name.trim_start_matches('#') } else { name }.trim().to_owned()).collect()
+                header
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| if at == 0 { name.trim_start_matches('#') } else { name }.trim().to_owned())
+                    .collect()
             }
         };
         Ok(Self { input, header, reader, record: StringRecord::new(), line: 0 })
@@ -247,7 +276,8 @@ impl<'i> Rows<'i> {
             sink.progress(self.input);
         }
         if found && self.record.len() != self.header.len() {
-            let message = format!("found {} columns, expected {}: {}", self.record.len(), self.header.len(), self.header.join(", "));
+            let message =
+                format!("found {} columns, expected {}: {}", self.record.len(), self.header.len(), self.header.join(", "));
             return Err(Error::line(self.input.path(), self.line, message));
         }
         Ok(found)
@@ -302,10 +332,12 @@ impl<'i> Rows<'i> {
         let strand = match symbol {
             "1" => Strand::Forward,
             "-1" => Strand::Reverse,
-            symbol => Strand::from_symbol(symbol)
-                .ok_or_else(|| self.wrong(strand.unwrap_or_default(), &format!("found strand `{symbol}`, expected `+`, `-` or `.`")))?,
+            symbol => Strand::from_symbol(symbol).ok_or_else(|| {
+                self.wrong(strand.unwrap_or_default(), &format!("found strand `{symbol}`, expected `+`, `-` or `.`"))
+            })?,
         };
-        let interval = if base == 1 { Interval::from_one_based(name, from, to, strand) } else { Interval::new(name, from, to, strand) };
+        let interval =
+            if base == 1 { Interval::from_one_based(name, from, to, strand) } else { Interval::new(name, from, to, strand) };
         interval.map(Some).map_err(|error| self.wrong(start, &error.to_string()))
     }
 
@@ -406,7 +438,9 @@ impl Nodes {
     /// The nodes that a row is about; none where it has no key or, by the manifest's word, an unknown one.
     fn nodes(&self, rows: &Rows<'_>, key: Place, sink: &mut Sink<'_>) -> Result<Vec<u32>> {
         let texts = match key {
-            Place::Column(column) => parts(rows.cell(column), &self.key).into_iter().map(|part| unversioned(part).to_owned()).collect(),
+            Place::Column(column) => {
+                parts(rows.cell(column), &self.key).into_iter().map(|part| unversioned(part).to_owned()).collect()
+            }
             _ => rows.interval(key)?.iter().map(interval_key).collect::<Vec<_>>(),
         };
         let mut nodes = Vec::new();
@@ -465,8 +499,9 @@ impl Edges {
         let mut time = None;
         for (attribute, text) in &self.constants {
             let declared = &edge.attributes[attribute.index()];
-            let value = Value::parse(text, declared.kind)
-                .map_err(|message| Error::content(rows.input.path(), format!("the manifest's constant {}", declared.name), message))?;
+            let value = Value::parse(text, declared.kind).map_err(|message| {
+                Error::content(rows.input.path(), format!("the manifest's constant {}", declared.name), message)
+            })?;
             set_edge_value(self.relation, *attribute, value, &mut values, &mut time, sink)?;
         }
         Ok((values, time))
@@ -544,7 +579,11 @@ impl Edges {
         }
         if columns.is_empty() {
             let wanted = self.columns_with.as_deref().unwrap_or_default();
-            return Err(Error::line(rows.input.path(), 1, format!("no column starts with `{wanted}` (columns: {})", rows.header.join(", "))));
+            return Err(Error::line(
+                rows.input.path(),
+                1,
+                format!("no column starts with `{wanted}` (columns: {})", rows.header.join(", ")),
+            ));
         }
         let (mut values, time) = self.constants(schema, rows, sink)?;
         while rows.next(sink)? {

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use hdf5_reader::{Dataset, Datatype, Group, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
+use hdf5_reader::group::Group;
+use hdf5_reader::{Dataset, Datatype, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
 use relata_schema::{AttributeKind, Value, suggestion};
 
 use super::number::Real;
@@ -49,7 +50,12 @@ pub struct Matrix {
 enum Kind {
     Dense(Dataset),
     /// `indptr` over rows, or over columns.
-    Sparse { by_row: bool, pointers: Vec<f64>, indices: Dataset, data: Dataset },
+    Sparse {
+        by_row: bool,
+        pointers: Vec<f64>,
+        indices: Dataset,
+        data: Dataset,
+    },
 }
 
 impl AnnData {
@@ -68,7 +74,8 @@ impl AnnData {
         let (groups, datasets) = root.member_names().map_err(wrong(path, "/"))?;
         for needed in ["obs", "var"] {
             if datasets.iter().any(|name| name == needed) {
-                let message = "is one compound table, as anndata before 0.7 wrote it; read it with anndata 0.7 or later and write it again";
+                let message =
+                    "is one compound table, as anndata before 0.7 wrote it; read it with anndata 0.7 or later and write it again";
                 return Err(Error::content(path, needed, message));
             }
             if !groups.iter().any(|name| name == needed) {
@@ -125,7 +132,8 @@ impl AnnData {
             Some("csr_matrix" | "csr") => true,
             Some("csc_matrix" | "csc") => false,
             other => {
-                let message = format!("is encoded as `{}`, expected csr_matrix, csc_matrix or a dense array", other.unwrap_or("nothing"));
+                let message =
+                    format!("is encoded as `{}`, expected csr_matrix, csc_matrix or a dense array", other.unwrap_or("nothing"));
                 return Err(Error::content(&self.path, &place, message));
             }
         };
@@ -143,7 +151,10 @@ impl AnnData {
         let ascends = pointers.windows(2).all(|pair| pair[0] <= pair[1]);
         let spans = pointers.first() == Some(&0.0) && pointers.last() == Some(&(entries as f64));
         if pointers.len() != lines + 1 || !ascends || !spans || indices.shape() != data.shape() {
-            let message = format!("does not fit: expected {} ascending offsets from 0 to the {entries} entries of data and indices", lines + 1);
+            let message = format!(
+                "does not fit: expected {} ascending offsets from 0 to the {entries} entries of data and indices",
+                lines + 1
+            );
             return Err(Error::content(&self.path, format!("{place}/indptr"), message));
         }
         Ok(Matrix { path, place, rows, columns, kind: Kind::Sparse { by_row, pointers, indices, data } })

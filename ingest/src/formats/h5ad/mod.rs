@@ -130,15 +130,19 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Ve
     sorted.sort_unstable();
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         let twice = cells.iter().position(|cell| *cell == pair[0]).map_or("", |at| obs.index()[at].as_str());
-        return Err(Error::content(file.path(), "obs/_index", format!("cell `{twice}` stands there twice; make the names unique (`obs_names_make_unique`)")));
+        return Err(Error::content(
+            file.path(),
+            "obs/_index",
+            format!("cell `{twice}` stands there twice; make the names unique (`obs_names_make_unique`)"),
+        ));
     }
     sink.read(cells.len() as u64);
     sink.kept(cells.len() as u64);
     for ((attribute, kind, name), column) in plan.attributes.iter().zip(&columns) {
         for (row, &cell) in cells.iter().enumerate() {
-            let value = column.value(row, *kind).map_err(|message| {
-                Error::content(file.path(), format!("obs/{name}, row {row}"), message)
-            })?;
+            let value = column
+                .value(row, *kind)
+                .map_err(|message| Error::content(file.path(), format!("obs/{name}, row {row}"), message))?;
             if let Some(value) = value {
                 sink.set(plan.cell, cell, *attribute, value)?;
             }
@@ -147,9 +151,9 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Ve
     for ((relation, far, width, name), column) in plan.links.iter().zip(&linked) {
         let missing = vec![EdgeValue::Missing; *width];
         for (row, &cell) in cells.iter().enumerate() {
-            let value = column.value(row, AttributeKind::Text).map_err(|message| {
-                Error::content(file.path(), format!("obs/{name}, row {row}"), message)
-            })?;
+            let value = column
+                .value(row, AttributeKind::Text)
+                .map_err(|message| Error::content(file.path(), format!("obs/{name}, row {row}"), message))?;
             if let Some(Value::Text(text)) = value
                 && let Some(target) = sink.link(*far, &text, None, None, 0)?
             {

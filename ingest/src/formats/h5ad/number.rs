@@ -1,4 +1,5 @@
-use hdf5_reader::{ByteOrder, Datatype, Error, H5Type};
+use hdf5_reader::error::Error;
+use hdf5_reader::{ByteOrder, Datatype, H5Type};
 
 /// Any number of an HDF5 file (integers and floats of 1 to 8 bytes, booleans as h5py's enumerations) as an `f64`.
 ///
@@ -12,10 +13,9 @@ impl H5Type for Real {
     }
 
     fn from_bytes(bytes: &[u8], dtype: &Datatype) -> Result<Self, Error> {
-        decode(bytes, dtype).map(Self).ok_or_else(|| Error::TypeMismatch {
-            expected: "a number".to_owned(),
-            actual: format!("{dtype:?}"),
-        })
+        decode(bytes, dtype)
+            .map(Self)
+            .ok_or_else(|| Error::TypeMismatch { expected: "a number".to_owned(), actual: format!("{dtype:?}") })
     }
 
     fn element_size(dtype: &Datatype) -> usize {
