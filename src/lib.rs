@@ -17,6 +17,8 @@ pub mod embedding;
 mod error;
 #[cfg(feature = "train")]
 pub mod model;
+#[cfg(all(test, feature = "train"))]
+mod planted;
 pub mod progress;
 pub mod sampler;
 pub mod snapshot;

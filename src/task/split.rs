@@ -27,6 +27,17 @@ pub enum Labels {
     Numbers(Vec<Option<f64>>),
 }
 
+impl Labels {
+    /// The nodes whose target is known, ascending.
+    pub fn rows(&self) -> Vec<u32> {
+        let known: Vec<bool> = match self {
+            Self::Classes { codes, .. } => codes.iter().map(Option::is_some).collect(),
+            Self::Numbers(numbers) => numbers.iter().map(Option::is_some).collect(),
+        };
+        (0..).zip(known).filter(|(_, known)| *known).map(|(row, _)| row).collect()
+    }
+}
+
 /// The target of every node of the task's type.
 ///
 /// # Errors

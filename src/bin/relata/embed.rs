@@ -1,15 +1,39 @@
 use std::path::PathBuf;
 
-/// Written soon.
+use relata::layout::layout;
+use relata::snapshot::Snapshot;
+use relata::train::Run;
+
+/// Write a vector for every node of the task's type, and for the identities that training learnt.
 #[derive(clap::Args)]
 pub struct Args {
+    /// The run's folder
+    run: PathBuf,
     /// The store's folder, such as atlas.relata
     #[arg(long)]
     store: PathBuf,
+    /// The model's name in the store; the run's folder's name if omitted
+    #[arg(long)]
+    model: Option<String>,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
 }
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet: {}", self.store.display())
+        let snapshot = Snapshot::current(&self.store)?;
+        let (_, model) = Run::open(&self.run, &snapshot)?;
+        let folder = std::path::absolute(&self.run)?;
+        let name = self.model.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        relata::embedding::check_name(&name)?;
+        let seed = model.task.task.train.seed;
+        let draw = |vectors: &[f32], dimension: usize| layout(vectors, dimension, seed, self.quiet);
+        for table in model.embed(&snapshot, &name, &self.run.display().to_string(), self.quiet, &draw)? {
+            table.write(&self.store)?;
+            let info = &table.info;
+            println!("embedding {name} of {}: {} × {}", info.node_type, info.count, info.dimension);
+        }
+        Ok(())
     }
 }

@@ -1,15 +1,62 @@
 use std::path::PathBuf;
 
-/// Written soon.
+use anyhow::bail;
+use relata::snapshot::Snapshot;
+use relata::task::{Task, folds, labels};
+use relata::train::{FitOptions, Run, fit};
+
+use crate::evaluate;
+
+/// Train a model on a task.
 #[derive(clap::Args)]
 pub struct Args {
+    /// The task, such as cell-type.toml
+    task: PathBuf,
     /// The store's folder, such as atlas.relata
     #[arg(long)]
     store: PathBuf,
+    /// The run's folder, made anew
+    #[arg(long)]
+    out: PathBuf,
+    /// The fold that is held out, from 0
+    #[arg(long, default_value_t = 0)]
+    fold: u32,
+    /// Train on every row, holding none out
+    #[arg(long, conflicts_with = "fold")]
+    all: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
 }
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet: {}", self.store.display())
+        let snapshot = Snapshot::current(&self.store)?;
+        let text = std::fs::read_to_string(&self.task).map_err(relata::Error::io(&self.task, "cannot read the task"))?;
+        let task = Task::parse(&text, &self.task.display().to_string(), snapshot.schema())?;
+        let (fold, training, held_out) = if self.all {
+            (None, labels(&snapshot, &task)?.rows(), Vec::new())
+        } else {
+            let mut folds = folds(&snapshot, &task)?;
+            if self.fold as usize >= folds.len() {
+                bail!("--fold: found {}, expected below {}, the task's `split.folds`", self.fold, folds.len());
+            }
+            let fold = folds.swap_remove(self.fold as usize);
+            (Some(self.fold), fold.train, fold.test)
+        };
+        let mut run = Run::create(&self.out, &text)?;
+        let mut last = 0.0;
+        let mut on_epoch = |epoch: &relata::train::Epoch| {
+            last = epoch.seconds;
+            run.log(epoch)
+        };
+        let options = FitOptions { quiet: self.quiet, label: String::new(), on_epoch: &mut on_epoch };
+        let model = fit(&snapshot, &task, &training, options)?;
+        let info = run.finish(&model, &snapshot, fold, &held_out)?;
+        println!("trained on {} rows in {last:.1} s; run: {}", info.training_rows, self.out.display());
+        if !held_out.is_empty() {
+            evaluate::measure(&snapshot, &model, &held_out, self.quiet)?.print();
+        }
+        Ok(())
     }
 }
