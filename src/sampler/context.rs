@@ -82,7 +82,8 @@ pub(super) fn walk(graph: &Graph<'_>, key: Key, tokens: u32, costs: &Costs, seed
                 let price = budget.edge(relation) + if shown { budget.node(fan.step.far) } else { 0 };
                 most += price * chosen.len() as u64;
                 let turn = (0, 0);
-                let edges = chosen.iter().map(|&position| Candidate { relation, direction, position, far: fan.far(position), turn });
+                let edges =
+                    chosen.iter().map(|&position| Candidate { relation, direction, position, far: fan.far(position), turn });
                 candidates.extend(edges);
             }
             is_expanded[near] = true;

@@ -68,6 +68,7 @@ use rayon::prelude::*;
 use relata_schema::Direction;
 
 pub use config::{Costs, MissingTime, SamplerConfig, Walk};
+pub use steps::MOST_HOPS;
 pub use subgraph::{SampledEdge, SampledNode, Subgraph};
 
 use crate::snapshot::{Hit, Snapshot};

@@ -9,7 +9,7 @@ use crate::snapshot::{Adjacency, Hit, Snapshot};
 use crate::{Error, Result};
 
 /// Steps from a seed at most: beyond, no graph of biology has anything new.
-const MOST_HOPS: usize = 64;
+pub const MOST_HOPS: usize = 64;
 
 /// One relation walked in one direction.
 #[derive(Clone, Debug)]
@@ -68,8 +68,9 @@ impl Steps {
                     if fanouts.len() != hops {
                         return Err(setting(title(), format!("{} numbers", fanouts.len()), format!("{hops}, one a hop")));
                     }
-                    let is_meant =
-                        |step: &&mut Step| step.relation == *relation && (step.direction == *direction || step.back == step.direction);
+                    let is_meant = |step: &&mut Step| {
+                        step.relation == *relation && (step.direction == *direction || step.back == step.direction)
+                    };
                     for step in steps.iter_mut().filter(is_meant) {
                         if named.contains(&(step.relation, step.direction)) {
                             return Err(setting(title(), "the same twice".to_owned(), "each once".to_owned()));
@@ -98,9 +99,9 @@ impl Steps {
         }
         let near = |step: &Step| schema.edge(step.relation).near(step.direction);
         steps.sort_by_key(|step| (near(step), step.relation, step.direction));
-        let of = schema.node_type_ids().map(|id| {
-            steps.partition_point(|step| near(step) < id)..steps.partition_point(|step| near(step) <= id)
-        });
+        let of = schema
+            .node_type_ids()
+            .map(|id| steps.partition_point(|step| near(step) < id)..steps.partition_point(|step| near(step) <= id));
         let of = of.collect();
         Ok(Self { steps, of, hops })
     }
