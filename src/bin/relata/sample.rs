@@ -279,3 +279,97 @@ impl NamedEdge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use relata::snapshot::{EdgeData, SnapshotWriter};
+    use relata_schema::{EdgeValue, Schema};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Cell `c1` expresses genes `g1` and `g2`, `c2` expresses `g2`; `g1` interacts with `g2`, by a named method.
+    fn store() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(folder.path(), &schema).unwrap();
+        writer.nodes(schema.node_type("cell").unwrap(), &["c1", "c2"].map(String::from)).unwrap();
+        writer.nodes(schema.node_type("gene").unwrap(), &["g1", "g2"].map(String::from)).unwrap();
+        let counts = vec![vec![EdgeValue::Number(3.0), EdgeValue::Missing, EdgeValue::Number(1.0)]];
+        let expresses = EdgeData { sources: vec![0, 0, 1], targets: vec![0, 1, 1], attributes: counts, ..EdgeData::default() };
+        writer.relation(schema.relation("expresses").unwrap(), expresses).unwrap();
+        let interacts = EdgeData {
+            sources: vec![0],
+            targets: vec![1],
+            attributes: vec![vec![], vec![EdgeValue::Category(0)]],
+            categories: vec![vec![], vec!["two hybrid".to_owned()]],
+            ..EdgeData::default()
+        };
+        writer.relation(schema.relation("interacts").unwrap(), interacts).unwrap();
+        writer.publish(&[]).unwrap();
+        folder
+    }
+
+    fn args(store: &tempfile::TempDir, more: &[&str]) -> Args {
+        let start = ["sample", "--store", store.path().to_str().unwrap()];
+        Cli::parse_from(start.into_iter().chain(more.iter().copied())).args
+    }
+
+    #[test]
+    fn a_subgraph_is_named_as_the_server_names_it() {
+        let store = store();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        let args = args(&store, &["--type", "cell", "--key", "c1", "--hops", "1"]);
+        let sampler = Sampler::new(&snapshot, args.config(&snapshot).unwrap()).unwrap();
+        let subgraph = sampler.sample(&args.seeds(&snapshot).unwrap(), 0).unwrap();
+        let found = serde_json::to_value(Named::of(&snapshot, &subgraph)).unwrap();
+        let node = |node_type, key, hop, seed| serde_json::json!({ "type": node_type, "key": key, "label": key, "hop": hop, "seed": seed });
+        assert_eq!(
+            found["nodes"],
+            serde_json::json!([node("cell", "c1", 0, true), node("gene", "g1", 1, false), node("gene", "g2", 1, false)])
+        );
+        let edge = |target, count: Value| {
+            let attributes = serde_json::json!({ "count": count });
+            serde_json::json!({ "relation": "cell.expresses.gene", "source": 0, "target": target, "time": null, "attributes": attributes })
+        };
+        assert_eq!(found["edges"], serde_json::json!([edge(1, 3.into()), edge(2, Value::Null)]));
+        args.run().unwrap();
+    }
+
+    #[test]
+    fn both_walks_run_and_print() {
+        let store = store();
+        for more in [
+            &["--type", "gene", "--key", "g1", "--key", "g2", "--walk", "neighbour", "--fanout", "5,1", "--json"][..],
+            &["--type", "gene", "--key", "G1", "--walk", "neighbour", "--hops", "3", "--relations", "interacts,expresses"],
+            &["--type", "cell", "--count", "9", "--tokens", "30", "--width", "1", "--seed", "4", "--cutoff", "-5"],
+        ] {
+            args(&store, more).run().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_misspelt_or_misplaced_is_answered_with_what_would_do() {
+        let store = store();
+        for (more, expected) in [
+            (&["--type", "cel", "--key", "c1"][..], "did you mean `cell`"),
+            (&["--type", "cell", "--key", "c3"], "did you mean `c1`"),
+            (&["--type", "cell", "--key", "c1", "--relations", "expreses"], "did you mean `expresses`"),
+            (&["--type", "cell", "--key", "c1", "--fanout", "3"], "--fanout belongs to `--walk neighbour`"),
+            (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--width", "3"], "--width belongs to `--walk context`"),
+            (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--fanout", "3,2", "--hops", "3"], "expected one, or 3"),
+            (&["--type", "cell", "--key", "c1", "--hops", "4000000000"], "--hops: found 4000000000, expected 1 to 64"),
+            (&["--type", "cell", "--key", "c1", "--tokens", "0"], "tokens: found 0"),
+            (&["--type", "donor", "--count", "1"], "the snapshot has no donor"),
+        ] {
+            let error = format!("{:#}", args(&store, more).run().unwrap_err());
+            assert!(error.contains(expected), "{error}, expected: {expected}");
+        }
+    }
+}
