@@ -139,7 +139,7 @@ impl Info {
 }
 
 /// An empty table; the columns with these places hold numbers.
-fn drawn(header: &[&str], numbers: &[usize]) -> Table {
+pub fn drawn(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
     for &at in numbers {
@@ -151,7 +151,7 @@ fn drawn(header: &[&str], numbers: &[usize]) -> Table {
 }
 
 /// `2702861` as `2,702,861`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
     groups.join(",")
