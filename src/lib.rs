@@ -7,7 +7,8 @@
 //! * [`sampler`]: subgraphs around seed nodes; [`task`]: what is to be learnt, on which split.
 //! * `tokens`, `model`, `train`, `baselines` (feature `train`): from subgraphs to a trained
 //!   relational transformer, and the plain models beside it.
-//! * [`embedding`]: what a model thinks of each node, on the disk, and its nearest neighbours.
+//! * [`embedding`]: what a model thinks of each node, on the disk, and its nearest neighbours; `layout` (feature
+//!   `train`): a picture of it for the eye.
 //!
 //! It knows no file format of biology (that is `relata-ingest`) and no HTTP (`relata-web`).
 
@@ -15,6 +16,8 @@
 pub mod baselines;
 pub mod embedding;
 mod error;
+#[cfg(feature = "train")]
+pub mod layout;
 #[cfg(feature = "train")]
 pub mod model;
 #[cfg(all(test, feature = "train"))]
