@@ -115,6 +115,10 @@ pub enum Transform {
     None,
     /// ln(1 + x).
     Log1p,
+    /// ln(1 + 10,000 · x / the sum of x over the edges of the containing node): counts per 10,000 of a cell, whatever its
+    /// depth. On edges only; where the relation does not contain, the source counts as the containing node.
+    #[serde(rename = "log1p_per_10k")]
+    Log1pPer10k,
     /// Minus the mean, divided by the standard deviation, both of the training rows.
     ZScore,
 }

@@ -63,7 +63,7 @@ enum Listed {
     /// The place in the commit record.
     Kept(usize),
     Brought {
-        source: Source,
+        source: Box<Source>,
         /// For each segment of the source.
         blocks: Vec<Vec<Block>>,
         /// The place in the commit record of what it replaces.
@@ -408,7 +408,7 @@ impl<'s> Load<'s> {
         }
         let tally = record.tally.clone();
         let source = Source { record, segments: current.segments };
-        self.listed.push(Listed::Brought { source, blocks: current.blocks, replaces: current.replaces });
+        self.listed.push(Listed::Brought { source: Box::new(source), blocks: current.blocks, replaces: current.replaces });
         Ok(tally)
     }
 
@@ -469,7 +469,7 @@ impl<'s> Load<'s> {
         let untouched = self.untouched().map(|at| before.sources[at].clone());
         let listed = self.listed.iter().map(|listed| match listed {
             Listed::Kept(at) => before.sources[*at].clone(),
-            Listed::Brought { source, .. } => source.clone(),
+            Listed::Brought { source, .. } => Source::clone(source),
         });
         Ok(Commit {
             sequence: before.sequence + 1,

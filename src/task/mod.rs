@@ -1,17 +1,43 @@
 //! What is to be learnt, from which rows, judged how: a task's TOML.
+//!
+//! * A [`Task`] is the file, a [`ResolvedTask`] the same with its names found in a schema.
+//! * [`labels`] reads the target of every row, [`folds`] deals the rows to training and test.
+//! * [`metrics`] judges predictions.
+//!
+//! ```
+//! use relata::task::{Baseline, Task};
+//! use relata_schema::Schema;
+//!
+//! let text = r#"
+//!     [task]
+//!     node = "cell"
+//!     target = "celltype"
+//!     hide = ["cell.subpopulation", "has_type"]
+//!     baselines = ["majority", "knn", "logistic"]
+//!     [split]
+//!     kind = "stratified"
+//!     folds = 5
+//! "#;
+//! let resolved = Task::parse(text, "cell-type.toml", &Schema::biology())?;
+//! assert_eq!(resolved.task.task.baselines[2], Baseline::Logistic);
+//! # Ok::<(), relata::Error>(())
+//! ```
 
+pub mod metrics;
 mod model;
 mod sampling;
+mod split;
 
 use std::path::Path;
 
 use relata_schema::located::{LocatedError, from_toml};
-use relata_schema::{AttributeId, NodeTypeId, RelationId, Schema};
+use relata_schema::{AttributeId, AttributeKind, NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use model::{AttentionKind, ModelConfig, TrainConfig};
 pub use sampling::ContextConfig;
+pub use split::{Fold, Labels, folds, labels};
 
 use crate::Result;
 
@@ -86,6 +112,20 @@ pub enum Baseline {
     Logistic,
 }
 
+impl Baseline {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Majority, Self::Knn, Self::Logistic];
+
+    /// As a task writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Majority => "majority",
+            Self::Knn => "knn",
+            Self::Logistic => "logistic",
+        }
+    }
+}
+
 /// `[split]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -95,7 +135,7 @@ pub struct SplitConfig {
     /// How many folds.
     pub folds: u32,
     /// For `group`: the category attribute whose members stay together.
-    pub group: Option<String>,
+    pub group: Option<Spanned<String>>,
     /// Of the shuffle.
     pub seed: u64,
 }
@@ -112,9 +152,10 @@ impl Default for SplitConfig {
 pub enum SplitKind {
     /// At random.
     Random,
-    /// At random within each class, so that folds have the same mixture.
+    /// At random within each class, so that folds have the same mixture; for numbers, within each stretch of
+    /// neighbouring values.
     Stratified,
-    /// Whole groups at a time.
+    /// Whole groups at a time; a row without a group is one of its own.
     Group,
 }
 
@@ -166,6 +207,22 @@ impl Task {
             match find_attribute(schema, name.get_ref()) {
                 Some(found) => hidden_attributes.push(found),
                 None => hidden_relations.push(schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()))?),
+            }
+        }
+        if let Some(name) = &self.split.group {
+            let group = schema.node_attribute(node_type, name.get_ref()).map_err(|error| at(name, error.to_string()))?;
+            let owner = schema.node(node_type);
+            let kind = owner.attributes[group.index()].kind;
+            if kind != AttributeKind::Category {
+                let categories = owner.attributes.iter().filter(|known| known.kind == AttributeKind::Category);
+                let known: Vec<&str> = categories.map(|known| known.name.as_str()).collect();
+                let message = format!(
+                    "split.group: found `{}`, a {kind}, expected a category of `{}`: {}",
+                    name.get_ref(),
+                    owner.name,
+                    known.join(", ")
+                );
+                return Err(at(name, message).into());
             }
         }
         let relations = match &self.context.relations {

@@ -30,8 +30,6 @@ pub struct ModelConfig {
     pub blocks: Vec<Vec<AttentionKind>>,
     /// Width of the feed-forward layer, as a multiple of `width`.
     pub expansion: f64,
-    /// Share of activations that training drops.
-    pub dropout: f64,
 }
 
 impl Default for ModelConfig {
@@ -42,7 +40,6 @@ impl Default for ModelConfig {
             heads: 4,
             blocks: vec![vec![Row, Down], vec![Column, Row, Neighbour, Up, Down]],
             expansion: 2.0,
-            dropout: 0.1,
         }
     }
 }
@@ -53,22 +50,43 @@ impl Default for ModelConfig {
 pub struct TrainConfig {
     /// Passes over the training rows.
     pub epochs: u32,
-    /// Passes of masked-value pretraining before.
+    /// Passes of masked-value pretraining before, over all rows of the task's node type; their targets stay hidden.
     pub pretrain_epochs: u32,
     /// Contexts a step.
     pub batch: usize,
-    /// The highest learning rate.
+    /// The highest learning rate; it rises over the first twentieth of the steps and falls as a cosine to 0.
     pub learning_rate: f64,
     /// Decoupled weight decay (AdamW).
     pub weight_decay: f64,
+    /// Share of a training context's edges that each epoch leaves out at random: what the model says must not hang on
+    /// single ones. It regularises as dropout on the inputs does (Wager et al. 2013, <https://arxiv.org/abs/1307.1493>).
+    pub edge_dropout: f64,
+    /// Share of a class's weight in the loss that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Share of values that pretraining masks.
+    pub mask: f64,
+    /// Models trained from different first values, whose answers are averaged.
+    pub members: u32,
     /// Of every random choice.
     pub seed: u64,
-    /// Stop after so many minutes, if given.
+    /// Stop after so many minutes, if given; the learning rate falls accordingly.
     pub minutes: Option<f64>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { epochs: 10, pretrain_epochs: 0, batch: 32, learning_rate: 1e-3, weight_decay: 0.01, seed: 0, minutes: None }
+        Self {
+            epochs: 10,
+            pretrain_epochs: 0,
+            batch: 32,
+            learning_rate: 1e-3,
+            weight_decay: 0.01,
+            edge_dropout: 0.5,
+            label_smoothing: 0.0,
+            mask: 0.15,
+            members: 1,
+            seed: 0,
+            minutes: None,
+        }
     }
 }

@@ -1,1 +1,26 @@
-//! Written soon.
+//! Training, and what a trained model says.
+//!
+//! [`fit`] trains a [`Model`] on some rows of a task; [`Model::predict`] and [`Model::embed`] ask it about any rows;
+//! a [`Run`] keeps it on the disk:
+//!
+//! | file of a run | holds |
+//! |---|---|
+//! | `task.toml` | the task, as it was given |
+//! | `run.json` | [`RunInfo`]: snapshot, fold, counts, every setting with its default |
+//! | `vocabulary.json` | [`Vocabulary`](crate::tokens::Vocabulary) |
+//! | `metrics.jsonl` | one JSON object an epoch: phase, loss, learning rate, tokens a second |
+//! | `model-0.safetensors`, … | the weights of each member |
+//!
+//! While one batch is computed, the next are sampled and laid out on another thread.
+
+mod batches;
+mod fit;
+mod model;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+pub use fit::{Epoch, FitOptions, fit};
+pub use model::{Answer, Model};
+pub use run::{Run, RunInfo};

@@ -1,0 +1,48 @@
+use burn::module::Param;
+use burn::nn::{Linear, RmsNorm, RmsNormConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::sampler::random::{Key, Random};
+
+/// Gives parameters their first values: from a generator of ours, so that equal seeds give equal models whatever else
+/// the process draws.
+pub(super) struct Initializer<'d> {
+    random: Random,
+    pub(super) device: &'d Device,
+}
+
+impl<'d> Initializer<'d> {
+    pub(super) fn new(seed: u64, device: &'d Device) -> Self {
+        Self { random: Key::new("relata model parameters", seed).random(), device }
+    }
+
+    /// From a normal distribution around 0.
+    pub(super) fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f64) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| (normal(&mut self.random) * deviation) as f32).collect();
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// All the same.
+    pub(super) fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        Param::from_data(TensorData::new(vec![value; count], shape), self.device)
+    }
+
+    /// `[inputs, outputs]`, of variance `gain² / inputs`, without bias.
+    pub(super) fn linear(&mut self, inputs: usize, outputs: usize, gain: f64) -> Linear {
+        Linear { weight: self.normal([inputs, outputs], gain / (inputs as f64).sqrt()), bias: None }
+    }
+
+    pub(super) fn norm(&self, width: usize) -> RmsNorm {
+        RmsNormConfig::new(width).init(self.device)
+    }
+}
+
+/// A draw from the standard normal distribution (Box and Muller, Ann. Math. Statist. 29(2), 1958).
+fn normal(random: &mut Random) -> f64 {
+    // Above 0, so that the logarithm is finite.
+    let uniform = |word: u64| ((word >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    let (radius, angle) = (uniform(random.word()), uniform(random.word()));
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}

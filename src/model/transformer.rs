@@ -1,0 +1,181 @@
+use burn::module::{Module, Param};
+use burn::nn::RmsNorm;
+use burn::tensor::{Device, Tensor, TensorData, activation};
+
+use super::attention::RelationalAttention;
+use super::embedding::TokenEmbedding;
+use super::feed_forward::FeedForward;
+use super::indices;
+use super::init::Initializer;
+use crate::task::ModelConfig;
+use crate::tokens::{Batch, ColumnKind, Read};
+
+/// What a model must know of the tokens: counts, no names.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Layers and widths.
+    pub config: ModelConfig,
+    /// For each column what its values are, and where its categories begin among all.
+    pub columns: Vec<(ColumnKind, u32)>,
+    /// How many categories each column has.
+    pub category_counts: Vec<u32>,
+    /// Rows of the identity table.
+    pub identities: usize,
+    /// Categories of all columns together.
+    pub categories: usize,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    attention: Vec<RelationalAttention>,
+    feed_forward: FeedForward,
+}
+
+/// See the [module](super).
+#[derive(Module, Debug)]
+pub struct RelationalTransformer {
+    embedding: TokenEmbedding,
+    blocks: Vec<Block>,
+    norm: RmsNorm,
+    /// Scores of the categories of all columns: `[width, categories]`.
+    category: Param<Tensor<2>>,
+    category_bias: Param<Tensor<1>>,
+    /// Numbers of the columns: `[width, columns]`.
+    number: Param<Tensor<2>>,
+    number_bias: Param<Tensor<1>>,
+    #[module(skip)]
+    ranges: Vec<(u32, u32)>,
+}
+
+impl RelationalTransformer {
+    /// With first values from `seed`.
+    pub fn new(shape: &Shape, seed: u64, device: &Device) -> Self {
+        let config = &shape.config;
+        let width = config.width;
+        let hidden = (width as f64 * config.expansion).round() as usize;
+        let init = &mut Initializer::new(seed, device);
+        let blocks = config
+            .blocks
+            .iter()
+            .map(|kinds| Block {
+                attention: kinds.iter().map(|_| RelationalAttention::new(width, config.heads, init)).collect(),
+                feed_forward: FeedForward::new(width, hidden.max(1), init),
+            })
+            .collect();
+        Self {
+            embedding: TokenEmbedding::new(shape, init),
+            blocks,
+            norm: init.norm(width),
+            category: init.normal([width, shape.categories.max(1)], 0.02),
+            category_bias: init.constant([shape.categories.max(1)], 0.0),
+            number: init.normal([width, shape.columns.len()], 0.02),
+            number_bias: init.constant([shape.columns.len()], 0.0),
+            ranges: shape.columns.iter().zip(&shape.category_counts).map(|((_, first), count)| (*first, *count)).collect(),
+        }
+    }
+
+    /// The last states of the tokens that the batch reads.
+    ///
+    /// # Shapes
+    /// `[states, width]`; [`Read::states`] are places in it.
+    pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<2> {
+        let mut states = self.embedding.forward(batch, device);
+        for (block, layers) in self.blocks.iter().zip(&batch.blocks) {
+            for (attention, layer) in block.attention.iter().zip(layers) {
+                states = attention.forward(states, layer);
+            }
+            let added = block.feed_forward.forward(states.clone());
+            states = states + added;
+        }
+        self.norm.forward(states)
+    }
+
+    /// Scores of the categories of a read column, before the softmax.
+    ///
+    /// # Shapes
+    /// `[states, width]` to `[reads, categories of the column]`.
+    pub fn scores(&self, states: Tensor<2>, read: &Read) -> Tensor<2> {
+        let device = states.device();
+        let (first, count) = self.ranges[usize::from(read.column)];
+        let (first, end) = (first as usize, (first + count) as usize);
+        let [width, _] = self.category.dims();
+        let states = states.select(0, indices(&read.states, &device));
+        let weight = self.category.val().slice([0..width, first..end]);
+        states.matmul(weight) + self.category_bias.val().slice([first..end]).unsqueeze::<2>()
+    }
+
+    /// The numbers of a read column, standardised.
+    ///
+    /// # Shapes
+    /// `[states, width]` to `[reads]`.
+    pub fn numbers(&self, states: Tensor<2>, read: &Read) -> Tensor<1> {
+        let device = states.device();
+        let column = usize::from(read.column);
+        let [width, _] = self.number.dims();
+        let states = states.select(0, indices(&read.states, &device));
+        let weight = self.number.val().slice([0..width, column..column + 1]);
+        let numbers = states.matmul(weight).reshape([read.states.len()]);
+        numbers + self.number_bias.val().slice([column..column + 1])
+    }
+
+    /// The mean loss over the batch's reads whose values are known: cross-entropy of categories with some of the weight
+    /// spread over all of them (`smoothing`), Huber's loss of standardised numbers.
+    ///
+    /// # Shapes
+    /// `[1]`; `None` where no value is known.
+    pub fn loss(&self, batch: &Batch, smoothing: f64, device: &Device) -> Option<Tensor<1>> {
+        let states = self.forward(batch, device);
+        let mut total: Option<Tensor<1>> = None;
+        let mut count = 0;
+        for read in &batch.reads {
+            let (known, loss) = match read.kind {
+                ColumnKind::Category => self.category_loss(states.clone(), read, smoothing, device),
+                ColumnKind::Number => self.number_loss(states.clone(), read, device),
+                ColumnKind::Vector(_) | ColumnKind::Link => continue,
+            };
+            if known > 0 {
+                count += known;
+                total = Some(match total {
+                    Some(total) => total + loss,
+                    None => loss,
+                });
+            }
+        }
+        total.map(|total| total / count as f64)
+    }
+
+    fn category_loss(&self, states: Tensor<2>, read: &Read, smoothing: f64, device: &Device) -> (usize, Tensor<1>) {
+        let logs = activation::log_softmax(self.scores(states, read), 1);
+        let [rows, classes] = logs.dims();
+        let mut weights = vec![0.0_f32; rows * classes];
+        let mut known = 0;
+        for (row, &code) in read.codes.iter().enumerate() {
+            if (code as usize) < classes {
+                known += 1;
+                weights[row * classes..(row + 1) * classes].fill((smoothing / classes as f64) as f32);
+                weights[row * classes + code as usize] += (1.0 - smoothing) as f32;
+            }
+        }
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [rows, classes]), device);
+        (known, (logs * weights).sum().neg())
+    }
+
+    fn number_loss(&self, states: Tensor<2>, read: &Read, device: &Device) -> (usize, Tensor<1>) {
+        let count = read.numbers.len();
+        let weights: Vec<f32> = read.numbers.iter().map(|number| if number.is_nan() { 0.0 } else { 1.0 }).collect();
+        let known = weights.iter().filter(|&&weight| weight > 0.0).count();
+        let truth: Vec<f32> = read.numbers.iter().map(|number| if number.is_nan() { 0.0 } else { *number }).collect();
+        let truth = Tensor::<1>::from_data(TensorData::new(truth, [count]), device);
+        let weights = Tensor::<1>::from_data(TensorData::new(weights, [count]), device);
+        let error = (self.numbers(states, read) - truth).abs();
+        // Huber with δ = 1: e²/2 up to 1, e − 1/2 beyond.
+        let near = error.clone().clamp_max(1.0);
+        let loss = near.clone() * (error - near * 0.5);
+        (known, (loss * weights).sum())
+    }
+
+    /// The vectors of identities: `[identities, width]`.
+    pub fn identities(&self) -> Tensor<2> {
+        self.embedding.identities()
+    }
+}

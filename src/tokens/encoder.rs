@@ -1,0 +1,191 @@
+use std::collections::HashMap;
+
+use relata_schema::{Container, Direction, Schema};
+
+use super::values::{Raw, Values};
+use super::vocabulary::categories;
+use super::{Column, ColumnKind, Columns, Context, NO_ROW, Row, State, Token, Vocabulary};
+use crate::sampler::{SampledEdge, Subgraph};
+use crate::snapshot::Snapshot;
+use crate::task::ResolvedTask;
+use crate::{Error, Result};
+
+/// Turns subgraphs of one snapshot into contexts, with the numbers of one vocabulary.
+pub struct Encoder {
+    snapshot: Snapshot,
+    task: ResolvedTask,
+    columns: Columns,
+    values: Values,
+    /// By column of the snapshot, the vocabulary's.
+    known: Vec<Option<Known>>,
+    /// By node type and node, the place of the identity.
+    identities: Vec<Vec<u32>>,
+    /// Nodes of the task's type whose target may be shown where they are no seed.
+    labelled: Vec<bool>,
+}
+
+struct Known {
+    id: u16,
+    mean: f64,
+    deviation: f64,
+    /// By code of the snapshot, the place among the vocabulary's names.
+    codes: Vec<u32>,
+}
+
+impl Encoder {
+    /// For a snapshot that may be another than the one that the vocabulary was learnt from. `labelled` are the nodes
+    /// whose target may be shown where they are met beside a seed: training rows, and no others.
+    ///
+    /// # Errors
+    /// When a column of the vocabulary is of another kind here.
+    pub fn new(snapshot: &Snapshot, task: &ResolvedTask, vocabulary: &Vocabulary, labelled: &[u32]) -> Result<Self> {
+        let schema = snapshot.schema();
+        let columns = Columns::of(snapshot, task);
+        let ids: HashMap<&str, usize> =
+            vocabulary.columns.iter().enumerate().map(|(id, column)| (column.title.as_str(), id)).collect();
+        let mut known = Vec::new();
+        for column in columns.list() {
+            known.push(match ids.get(column.title(schema).as_str()) {
+                Some(&id) => Some(Known::of(snapshot, column, &vocabulary.columns[id], id, schema)?),
+                None => None,
+            });
+        }
+        if known[usize::from(columns.target())].is_none() {
+            return Err(Error::Setting {
+                setting: "the task's target".to_owned(),
+                found: columns.list()[usize::from(columns.target())].title(schema),
+                expected: format!("`{}`, which the model was trained on", vocabulary.target_column().title),
+            });
+        }
+        let identities = schema.node_type_ids().map(|node_type| vocabulary.places(snapshot, node_type)).collect();
+        let mut shown = vec![false; snapshot.node_count(task.node_type) as usize];
+        for &node in labelled {
+            if let Some(shown) = shown.get_mut(node as usize) {
+                *shown = true;
+            }
+        }
+        let values = Values::of(snapshot, columns.list());
+        Ok(Self { snapshot: snapshot.clone(), task: task.clone(), columns, values, known, identities, labelled: shown })
+    }
+
+    /// The context of a subgraph of one seed.
+    pub fn encode(&self, subgraph: &Subgraph) -> Context {
+        let mut context = Context::default();
+        let hops = self.task.task.context.hops;
+        let mut row_of_node = vec![NO_ROW; subgraph.nodes.len()];
+        let mut edges = subgraph.edges.iter().peekable();
+        for (place, node) in subgraph.nodes.iter().enumerate() {
+            if u32::from(node.hop) >= hops {
+                continue;
+            }
+            row_of_node[place] = context.rows.len() as u32;
+            self.push_node(&mut context, subgraph, place);
+            // The walk lists edges by their near end, in the order of the nodes.
+            while let Some(edge) = edges.next_if(|edge| edge.near as usize == place) {
+                self.push_edge(&mut context, subgraph, edge);
+            }
+        }
+        // Whatever is listed otherwise.
+        for edge in edges {
+            self.push_edge(&mut context, subgraph, edge);
+        }
+        // Until here the rows of edges name nodes by place.
+        for row in context.rows.iter_mut().filter(|row| row.is_edge()) {
+            for end in row.parents.iter_mut().chain([&mut row.upper, &mut row.lower]) {
+                *end = row_of_node.get(*end as usize).copied().unwrap_or(NO_ROW);
+            }
+        }
+        context
+    }
+
+    fn push_node(&self, context: &mut Context, subgraph: &Subgraph, place: usize) {
+        let node = &subgraph.nodes[place];
+        let row = context.rows.len() as u32;
+        let start = context.tokens.len() as u32;
+        let is_seed = subgraph.seeds.contains(&(place as u32));
+        let identity = self.identities[node.node_type.index()][node.node as usize];
+        for &id in self.columns.of_node(node.node_type) {
+            let Some(known) = &self.known[usize::from(id)] else { continue };
+            let is_target = id == self.columns.target();
+            let raw = self.values.of_node(&self.columns.list()[usize::from(id)], node.node);
+            let state = match &raw {
+                _ if is_target && is_seed => State::Masked,
+                _ if is_target && !self.labelled[node.node as usize] => State::Missing,
+                Some(_) => State::Shown,
+                None => State::Missing,
+            };
+            if is_target && is_seed {
+                context.target = context.tokens.len() as u32;
+            }
+            let raw = if state == State::Missing { None } else { raw };
+            self.push_token(context, row, known, state, identity, raw);
+        }
+        let tokens = start..context.tokens.len() as u32;
+        context.rows.push(Row { tokens, parents: [NO_ROW; 2], upper: NO_ROW, lower: NO_ROW });
+    }
+
+    fn push_edge(&self, context: &mut Context, subgraph: &Subgraph, edge: &SampledEdge) {
+        let row = context.rows.len() as u32;
+        let start = context.tokens.len() as u32;
+        let far = &subgraph.nodes[edge.far as usize];
+        let near = &subgraph.nodes[edge.near as usize];
+        let identity = self.identities[far.node_type.index()][far.node as usize];
+        let outgoing = edge.direction == Direction::Outgoing;
+        let (source, target) = if outgoing { (near.node, far.node) } else { (far.node, near.node) };
+        let mut missing = None;
+        for &id in self.columns.of_edge(edge.relation, edge.direction) {
+            let Some(known) = &self.known[usize::from(id)] else { continue };
+            let column = &self.columns.list()[usize::from(id)];
+            match self.values.of_edge(column, edge.position, source, target) {
+                Some(raw) => self.push_token(context, row, known, State::Shown, identity, Some(raw)),
+                None if column.kind == ColumnKind::Link => self.push_token(context, row, known, State::Shown, identity, None),
+                None => missing = missing.or(Some(known)),
+            }
+        }
+        if let (Some(known), true) = (missing, context.tokens.len() as u32 == start) {
+            self.push_token(context, row, known, State::Missing, identity, None);
+        }
+        let (source, target) = if outgoing { (edge.near, edge.far) } else { (edge.far, edge.near) };
+        let (upper, lower) = match self.snapshot.schema().edge(edge.relation).contains {
+            Some(Container::Source) => (source, target),
+            Some(Container::Target) => (target, source),
+            None => (NO_ROW, NO_ROW),
+        };
+        let tokens = start..context.tokens.len() as u32;
+        context.rows.push(Row { tokens, parents: [edge.near, edge.far], upper, lower });
+    }
+
+    fn push_token(&self, context: &mut Context, row: u32, known: &Known, state: State, identity: u32, raw: Option<Raw>) {
+        let (mut number, mut code) = (0.0, u32::MAX);
+        let mut state = state;
+        match raw {
+            Some(Raw::Number(raw)) => number = ((raw - known.mean) / known.deviation) as f32,
+            Some(Raw::Code(raw)) => {
+                code = known.codes.get(raw as usize).copied().unwrap_or(u32::MAX);
+                // A name that training never saw says as little as none.
+                if code == u32::MAX && state == State::Shown {
+                    state = State::Missing;
+                }
+            }
+            Some(Raw::Vector(vector)) => code = context.push_vector(known.id, &vector),
+            // The number of a target that is not known.
+            None => number = f32::NAN,
+        }
+        context.push_token(row, Token { column: known.id, state, identity, number, code });
+    }
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot, column: &Column, learnt: &super::VocabularyColumn, id: usize, schema: &Schema) -> Result<Self> {
+        if column.kind != learnt.kind {
+            return Err(Error::Setting {
+                setting: format!("column {}", column.title(schema)),
+                found: format!("{:?}", column.kind),
+                expected: format!("{:?}, as the model was trained on", learnt.kind),
+            });
+        }
+        let code = |name: &String| learnt.categories.binary_search(name).map_or(u32::MAX, |code| code as u32);
+        let codes = categories(snapshot, column).iter().map(code).collect();
+        Ok(Self { id: id as u16, mean: learnt.mean, deviation: learnt.deviation, codes })
+    }
+}

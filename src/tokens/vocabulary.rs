@@ -1,0 +1,221 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+use relata_schema::{AttributeKind, Direction, NodeTypeId};
+use serde::{Deserialize, Serialize};
+
+use super::values::{Raw, Values};
+use super::{Column, ColumnKind, Columns, Owner};
+use crate::sampler::Subgraph;
+use crate::snapshot::Snapshot;
+use crate::task::ResolvedTask;
+
+/// What the training rows taught about tokens. It is saved with a run, by names only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vocabulary {
+    /// By number.
+    pub columns: Vec<VocabularyColumn>,
+    /// The column that is predicted.
+    pub target: u16,
+    /// Keys of the nodes whose identity has a vector of its own, by node type; ascending.
+    pub identities: BTreeMap<String, Vec<String>>,
+}
+
+/// A column, as training saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VocabularyColumn {
+    /// See [`Column::title`].
+    pub title: String,
+    /// What its values are.
+    pub kind: ColumnKind,
+    /// Of a number: the mean over the training rows' tokens.
+    pub mean: f64,
+    /// Of a number: the standard deviation, or 1 where all are equal.
+    pub deviation: f64,
+    /// Of a category: its names, in byte order.
+    pub categories: Vec<String>,
+    /// Where its names begin in the list of all columns' names.
+    pub first_category: u32,
+}
+
+impl Vocabulary {
+    /// Learns from the subgraphs of the training rows.
+    pub fn learn(snapshot: &Snapshot, task: &ResolvedTask, subgraphs: &[Subgraph], training: &[u32]) -> Self {
+        let columns = Columns::of(snapshot, task);
+        let values = Values::of(snapshot, columns.list());
+        let schema = snapshot.schema();
+        let parts: Vec<Learnt> = subgraphs
+            .par_chunks(64)
+            .map(|subgraphs| {
+                let mut learnt = Learnt::new(&columns, schema.node_types().len());
+                subgraphs.iter().for_each(|subgraph| learnt.add(subgraph, task, &columns, &values));
+                learnt
+            })
+            .collect();
+        let mut learnt = Learnt::new(&columns, schema.node_types().len());
+        parts.iter().for_each(|part| learnt.merge(part));
+        let target = columns.target();
+        learnt.sums[usize::from(target)] = Sums::default();
+        for &node in training {
+            if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(target)], node) {
+                learnt.sums[usize::from(target)].add(number);
+            }
+        }
+        let mut first_category = 0;
+        let described = columns
+            .list()
+            .iter()
+            .zip(&learnt.sums)
+            .map(|(column, sums)| {
+                let categories = categories(snapshot, column);
+                let own = first_category;
+                first_category += categories.len() as u32;
+                VocabularyColumn {
+                    title: column.title(schema),
+                    kind: column.kind,
+                    mean: sums.mean(),
+                    deviation: sums.deviation(),
+                    categories,
+                    first_category: own,
+                }
+            })
+            .collect();
+        let identities = schema
+            .node_type_ids()
+            .filter(|&node_type| node_type != task.node_type)
+            .map(|node_type| {
+                let nodes = &learnt.identities[node_type.index()];
+                let keys = nodes.iter().map(|&node| snapshot.key(node_type, node).to_owned()).collect();
+                (schema.node(node_type).name.clone(), keys)
+            })
+            .filter(|(_, keys): &(String, Vec<String>)| !keys.is_empty())
+            .collect();
+        Self { columns: described, target, identities }
+    }
+
+    /// How many places identities have: none, and for each type an unknown node and the known ones.
+    pub fn identity_count(&self) -> usize {
+        1 + self.identities.values().map(|keys| keys.len() + 1).sum::<usize>()
+    }
+
+    /// How many names the category columns have together.
+    pub fn category_count(&self) -> usize {
+        self.columns.iter().map(|column| column.categories.len()).sum()
+    }
+
+    /// The place of each node of a type in a snapshot; 0 for types without identities.
+    pub(super) fn places(&self, snapshot: &Snapshot, node_type: NodeTypeId) -> Vec<u32> {
+        let name = &snapshot.schema().node(node_type).name;
+        let mut first = 1;
+        for (known, keys) in &self.identities {
+            if known == name {
+                let place = |key: &str| match keys.binary_search_by(|known| known.as_str().cmp(key)) {
+                    Ok(at) => first + 1 + at as u32,
+                    Err(_) => first,
+                };
+                return (0..snapshot.node_count(node_type))
+                    .into_par_iter()
+                    .map(|node| place(snapshot.key(node_type, node)))
+                    .collect();
+            }
+            first += keys.len() as u32 + 1;
+        }
+        vec![0; snapshot.node_count(node_type) as usize]
+    }
+
+    /// The column that is predicted.
+    pub fn target_column(&self) -> &VocabularyColumn {
+        &self.columns[usize::from(self.target)]
+    }
+}
+
+/// The names of a category column in a snapshot.
+pub(super) fn categories(snapshot: &Snapshot, column: &Column) -> Vec<String> {
+    let Some(attribute) = column.attribute else { return Vec::new() };
+    let schema = snapshot.schema();
+    let (kind, names) = match column.owner {
+        Owner::Node(node_type) => (
+            schema.node(node_type).attributes[attribute.index()].kind,
+            if column.kind == ColumnKind::Category { snapshot.categories(node_type, attribute) } else { Vec::new() },
+        ),
+        Owner::Edge(relation, _) => {
+            (schema.edge(relation).attributes[attribute.index()].kind, snapshot.edge_categories(relation, attribute))
+        }
+    };
+    match kind {
+        AttributeKind::Boolean => vec!["false".to_owned(), "true".to_owned()],
+        AttributeKind::Category => names.into_iter().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Running sums of a number column.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Sums {
+    fn add(&mut self, number: f64) {
+        self.count += 1.0;
+        self.sum += number;
+        self.squares += number * number;
+    }
+
+    fn mean(&self) -> f64 {
+        if self.count > 0.0 { self.sum / self.count } else { 0.0 }
+    }
+
+    fn deviation(&self) -> f64 {
+        let variance = if self.count > 0.0 { self.squares / self.count - self.mean().powi(2) } else { 0.0 };
+        let deviation = variance.max(0.0).sqrt();
+        if deviation > 1e-9 * self.mean().abs().max(1.0) { deviation } else { 1.0 }
+    }
+}
+
+struct Learnt {
+    sums: Vec<Sums>,
+    identities: Vec<BTreeSet<u32>>,
+}
+
+impl Learnt {
+    fn new(columns: &Columns, node_types: usize) -> Self {
+        Self { sums: vec![Sums::default(); columns.list().len()], identities: vec![BTreeSet::new(); node_types] }
+    }
+
+    fn add(&mut self, subgraph: &Subgraph, task: &ResolvedTask, columns: &Columns, values: &Values) {
+        for node in &subgraph.nodes {
+            if u32::from(node.hop) < task.task.context.hops {
+                for &id in columns.of_node(node.node_type) {
+                    if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(id)], node.node) {
+                        self.sums[usize::from(id)].add(number);
+                    }
+                }
+            }
+            self.identities[node.node_type.index()].insert(node.node);
+        }
+        for edge in &subgraph.edges {
+            let [near, far] = [edge.near, edge.far].map(|place| subgraph.nodes[place as usize].node);
+            let (source, target) = if edge.direction == Direction::Outgoing { (near, far) } else { (far, near) };
+            for &id in columns.of_edge(edge.relation, edge.direction) {
+                let raw = values.of_edge(&columns.list()[usize::from(id)], edge.position, source, target);
+                if let Some(Raw::Number(number)) = raw {
+                    self.sums[usize::from(id)].add(number);
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (own, other) in self.sums.iter_mut().zip(&other.sums) {
+            own.count += other.count;
+            own.sum += other.sum;
+            own.squares += other.squares;
+        }
+        for (own, other) in self.identities.iter_mut().zip(&other.identities) {
+            own.extend(other);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+use std::time::{Duration, Instant};
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::Model;
+use super::batches::{Batches, Pass, Question};
+use crate::model::{RelationalTransformer, Shape};
+use crate::sampler::Sampler;
+use crate::sampler::random::Key;
+use crate::snapshot::{Hit, Snapshot};
+use crate::task::{ResolvedTask, TrainConfig};
+use crate::tokens::{Encoder, Vocabulary};
+use crate::{Error, Result, progress};
+
+/// Draws of the sampler below this are for training; this one is what models are asked with.
+pub(super) const ASKING: u64 = 1 << 32;
+
+/// How [`fit`] reports.
+pub struct FitOptions<'f> {
+    /// No progress bar.
+    pub quiet: bool,
+    /// What the progress bar says before the phase, such as `fold 1/5`.
+    pub label: String,
+    /// Called after each epoch.
+    pub on_epoch: &'f mut dyn FnMut(&Epoch) -> Result<()>,
+}
+
+/// One pass over the training rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Epoch {
+    /// Which member of the ensemble, from 0.
+    pub member: u32,
+    /// `pretrain` or `train`.
+    pub phase: &'static str,
+    /// From 0, in its phase.
+    pub epoch: u32,
+    /// Mean loss over the steps.
+    pub loss: f64,
+    /// At the end of the epoch.
+    pub learning_rate: f64,
+    /// Tokens of the contexts, a second.
+    pub tokens_per_second: f64,
+    /// Since the fit began.
+    pub seconds: f64,
+}
+
+/// Trains a model on the rows `training` of the task's node type. Nothing of other rows' targets is looked at.
+///
+/// # Errors
+/// When a setting cannot be, a training row has no target, or the loss stops being a number.
+pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: FitOptions<'_>) -> Result<Model> {
+    check(task)?;
+    if training.is_empty() {
+        return Err(Error::Training("there is no training row: no node of the task's type has the target".to_owned()));
+    }
+    let sampler = super::model::sampler(snapshot, task)?;
+    let seeds: Vec<Hit> = training.iter().map(|&node| Hit { node_type: task.node_type, node }).collect();
+    let subgraphs = sampler.sample_each(&seeds, 0)?;
+    let vocabulary = Vocabulary::learn(snapshot, task, &subgraphs, training);
+    let shape = super::model::shape(&vocabulary, task);
+    let mut members = Vec::new();
+    let device = crate::model::device()?.autodiff();
+    let mut options = options;
+    let started = Instant::now();
+    for member in 0..task.task.train.members {
+        let mut fitting = Fitting {
+            task,
+            member,
+            started,
+            device: &device,
+            seed: task.task.train.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(member)),
+        };
+        members.push(fitting.run(snapshot, &sampler, &vocabulary, &shape, training, &mut options)?.valid());
+    }
+    Ok(Model { task: task.clone(), vocabulary, members, labelled: training.to_vec() })
+}
+
+fn check(task: &ResolvedTask) -> Result<()> {
+    let model = &task.task.model;
+    let train = &task.task.train;
+    let wrong = |setting: &str, found: String, expected: &str| {
+        Err(Error::Setting { setting: setting.to_owned(), found, expected: expected.to_owned() })
+    };
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    if model.heads == 0 || model.width == 0 || model.width % model.heads != 0 {
+        let found = format!("width {}, heads {}", model.width, model.heads);
+        return wrong("model.width", found, "a multiple of `model.heads`");
+    }
+    if model.blocks.is_empty() || model.blocks.iter().any(Vec::is_empty) {
+        return wrong("model.blocks", format!("{:?}", model.blocks), "at least one block, each with at least one kind of attention");
+    }
+    if !share(train.edge_dropout) || !share(train.label_smoothing) || !share(train.mask) {
+        let found = format!("{}, {}, {}", train.edge_dropout, train.label_smoothing, train.mask);
+        return wrong("train.edge_dropout, train.label_smoothing, train.mask", found, "shares from 0 to below 1");
+    }
+    if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
+        return wrong("train.learning_rate", train.learning_rate.to_string(), "a number above 0");
+    }
+    if train.batch == 0 || train.members == 0 {
+        return wrong("train.batch, train.members", format!("{}, {}", train.batch, train.members), "at least 1");
+    }
+    Ok(())
+}
+
+/// One member in the making.
+struct Fitting<'f> {
+    task: &'f ResolvedTask,
+    member: u32,
+    started: Instant,
+    device: &'f Device,
+    seed: u64,
+}
+
+impl Fitting<'_> {
+    fn run(
+        &mut self,
+        snapshot: &Snapshot,
+        sampler: &Sampler,
+        vocabulary: &Vocabulary,
+        shape: &Shape,
+        training: &[u32],
+        options: &mut FitOptions<'_>,
+    ) -> Result<RelationalTransformer> {
+        let train = &self.task.task.train;
+        let batches = Batches {
+            sampler: sampler.clone(),
+            encoder: Encoder::new(snapshot, self.task, vocabulary, training)?,
+            task: self.task,
+            kinds: vocabulary.columns.iter().map(|column| column.kind).collect(),
+            key: Key::new("relata training", self.seed),
+        };
+        let mut model = RelationalTransformer::new(shape, self.seed, self.device);
+        let all: Vec<u32> = (0..snapshot.node_count(self.task.node_type)).collect();
+        let phases = [
+            ("pretrain", train.pretrain_epochs, &all[..], Question::Masked(train.mask)),
+            ("train", train.epochs, training, Question::Target),
+        ];
+        for (phase, epochs, rows, question) in phases {
+            if epochs > 0 {
+                model = self.phase(model, &batches, rows, phase, epochs, question, options)?;
+            }
+        }
+        Ok(model)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a phase is just these")]
+    fn phase(
+        &mut self,
+        model: RelationalTransformer,
+        batches: &Batches<'_>,
+        rows: &[u32],
+        phase: &'static str,
+        epochs: u32,
+        question: Question,
+        options: &mut FitOptions<'_>,
+    ) -> Result<RelationalTransformer> {
+        let train = &self.task.task.train;
+        let bar = progress::bar(&format!("{}{phase}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
+        let steps = u64::from(epochs) * rows.len().div_ceil(train.batch) as u64;
+        let mut phase = Phase {
+            optimizer: optimizer(train),
+            model: Some(model),
+            clock: Clock { steps, step: 0, started: Instant::now(), limit: train.minutes },
+            bar,
+            losses: (0.0, 0),
+        };
+        for epoch in 0..epochs {
+            let pass = Pass {
+                draw: u64::from(epoch) + if question == Question::Target { 1 << 16 } else { 1 << 17 },
+                question,
+                edge_dropout: if question == Question::Target { train.edge_dropout } else { 0.0 },
+                shuffled: true,
+            };
+            let begun = Instant::now();
+            let mut tokens = 0;
+            phase.losses = (0.0, 0);
+            batches.run(rows, &pass, |laid| {
+                tokens += laid.tokens;
+                phase.step(&laid.batch, train, self.device)?;
+                phase.bar.inc(laid.places.len() as u64);
+                Ok(!phase.clock.is_over())
+            })?;
+            let report = Epoch {
+                member: self.member,
+                phase: if question == Question::Target { "train" } else { "pretrain" },
+                epoch,
+                loss: phase.losses.0 / f64::from(phase.losses.1.max(1)),
+                learning_rate: phase.clock.learning_rate(train.learning_rate),
+                tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64(),
+                seconds: self.started.elapsed().as_secs_f64(),
+            };
+            phase.bar.set_message(format!("epoch {}/{epochs}, loss {:.4}", epoch + 1, report.loss));
+            (options.on_epoch)(&report)?;
+            if phase.clock.is_over() {
+                break;
+            }
+        }
+        phase.bar.finish_and_clear();
+        phase.model.ok_or_else(|| Error::Training("the model was lost in a step; this is a defect of Relata".to_owned()))
+    }
+}
+
+fn optimizer(train: &TrainConfig) -> ModuleOptimizer {
+    AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_beta_2(0.99)
+        .with_weight_decay(train.weight_decay as f32)
+        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+        .init()
+}
+
+struct Phase {
+    optimizer: ModuleOptimizer,
+    /// Taken out while a step changes it.
+    model: Option<RelationalTransformer>,
+    clock: Clock,
+    bar: ProgressBar,
+    /// Sum and count of this epoch's.
+    losses: (f64, u32),
+}
+
+impl Phase {
+    fn step(&mut self, batch: &crate::tokens::Batch, train: &TrainConfig, device: &Device) -> Result<()> {
+        let Some(model) = self.model.take() else { return Ok(()) };
+        let Some(loss) = model.loss(batch, train.label_smoothing, device) else {
+            self.model = Some(model);
+            return Ok(());
+        };
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        if !value.is_finite() {
+            return Err(Error::Training(format!(
+                "the loss became {value} at step {}; a lower `train.learning_rate` (now {}) usually helps",
+                self.clock.step, train.learning_rate
+            )));
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        self.model = Some(self.optimizer.step(self.clock.learning_rate(train.learning_rate), model, gradients));
+        self.clock.step += 1;
+        self.losses.0 += value;
+        self.losses.1 += 1;
+        Ok(())
+    }
+}
+
+/// How far a phase is, by its steps or by its time, whichever is further.
+struct Clock {
+    steps: u64,
+    step: u64,
+    started: Instant,
+    limit: Option<f64>,
+}
+
+impl Clock {
+    fn done(&self) -> f64 {
+        let by_steps = self.step as f64 / self.steps.max(1) as f64;
+        let by_time = self.limit.map_or(0.0, |minutes| self.started.elapsed().as_secs_f64() / (minutes * 60.0));
+        by_steps.max(by_time).min(1.0)
+    }
+
+    fn is_over(&self) -> bool {
+        self.limit.is_some_and(|minutes| self.started.elapsed() >= Duration::from_secs_f64(minutes.max(0.0) * 60.0))
+    }
+
+    /// Linear over the first twentieth, then a cosine to 0.
+    fn learning_rate(&self, highest: f64) -> f64 {
+        const WARM_UP: f64 = 0.05;
+        let done = self.done();
+        let first = 1.0 / self.steps.max(1) as f64;
+        if done < WARM_UP {
+            return highest * (done + first) / (WARM_UP + first);
+        }
+        highest * 0.5 * (1.0 + (std::f64::consts::PI * (done - WARM_UP) / (1.0 - WARM_UP)).cos())
+    }
+}

@@ -1,0 +1,225 @@
+use burn::tensor::activation;
+
+use super::batches::{Batches, Laid, Pass, Question};
+use super::fit::ASKING;
+use crate::embedding::{EmbeddingInfo, EmbeddingTable};
+use crate::model::{RelationalTransformer, Shape, floats};
+use crate::sampler::random::Key;
+use crate::sampler::{MissingTime, Sampler, SamplerConfig, Walk};
+use crate::snapshot::Snapshot;
+use crate::task::ResolvedTask;
+use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary};
+use crate::{Error, Result, progress};
+
+/// A trained model: one or more transformers whose answers are averaged, and what their tokens mean.
+pub struct Model {
+    /// What it was trained for.
+    pub task: ResolvedTask,
+    /// What training saw.
+    pub vocabulary: Vocabulary,
+    /// Its transformers.
+    pub members: Vec<RelationalTransformer>,
+    /// The rows of the training snapshot whose target it may be shown beside a seed.
+    pub labelled: Vec<u32>,
+}
+
+/// What a model says of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Of a category or boolean: the probability of each of the target's names, in byte order.
+    Classes(Vec<f32>),
+    /// Of a number: in the attribute's unit.
+    Number(f64),
+}
+
+impl Answer {
+    /// The most probable class; the first of equals.
+    pub fn class(&self) -> Option<u32> {
+        match self {
+            Self::Number(_) => None,
+            Self::Classes(probabilities) => {
+                let best = (0..).zip(probabilities).max_by(|one, other| one.1.total_cmp(other.1).then(u32::cmp(&other.0, &one.0)));
+                best.map(|(class, _)| class)
+            }
+        }
+    }
+}
+
+/// The sampler of a task's contexts.
+pub(super) fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Sampler> {
+    let context = &task.task.context;
+    let schema = snapshot.schema();
+    let mut width_of = Vec::new();
+    for (name, &width) in &context.width_of {
+        width_of.push((schema.relation(name)?, width));
+    }
+    let walk = Walk::Context {
+        tokens: context.tokens,
+        hops: context.hops,
+        width: context.width,
+        width_of,
+        costs: Columns::of(snapshot, task).costs(),
+    };
+    let config = SamplerConfig {
+        walk,
+        relations: task.relations.clone(),
+        cutoff: context.cutoff,
+        missing_time: MissingTime::Keep,
+        seed: task.task.train.seed,
+    };
+    Sampler::new(snapshot, config)
+}
+
+/// The shape of the model that a vocabulary and a task ask for.
+pub(super) fn shape(vocabulary: &Vocabulary, task: &ResolvedTask) -> Shape {
+    Shape {
+        config: task.task.model.clone(),
+        columns: vocabulary.columns.iter().map(|column| (column.kind, column.first_category)).collect(),
+        category_counts: vocabulary.columns.iter().map(|column| column.categories.len() as u32).collect(),
+        identities: vocabulary.identity_count(),
+        categories: vocabulary.category_count(),
+    }
+}
+
+impl Model {
+    /// What it says of `rows`, in their order.
+    ///
+    /// # Errors
+    /// When the snapshot does not fit the model.
+    pub fn predict(&self, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<Vec<Answer>> {
+        let mut answers = vec![Answer::Number(f64::NAN); rows.len()];
+        let column = self.vocabulary.target_column();
+        self.ask(snapshot, rows, "predict", quiet, |model, device, laid| {
+            let states = model.forward(&laid.batch, device);
+            let Some(read) = laid.batch.reads.first() else { return };
+            let values = match column.kind {
+                ColumnKind::Category => activation::softmax(model.scores(states, read), 1),
+                _ => model.numbers(states, read).unsqueeze_dim(1),
+            };
+            let [_, classes] = values.dims();
+            let values = floats(values);
+            for (values, place) in values.chunks_exact(classes).zip(places(&laid, read)) {
+                let share = 1.0 / self.members.len() as f32;
+                match (&mut answers[place], column.kind) {
+                    (Answer::Classes(sums), _) => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * share),
+                    (answer, ColumnKind::Category) => *answer = Answer::Classes(values.iter().map(|value| value * share).collect()),
+                    (Answer::Number(sum), _) => {
+                        let number = f64::from(values[0]) * column.deviation + column.mean;
+                        *sum = if sum.is_nan() { 0.0 } else { *sum } + number * f64::from(share);
+                    }
+                }
+            }
+        })?;
+        Ok(answers)
+    }
+
+    /// The vector of each of `rows`: the last state of its target's token, members one behind the other.
+    ///
+    /// # Errors
+    /// When the snapshot does not fit the model.
+    pub fn vectors(&self, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<(usize, Vec<f32>)> {
+        let width = self.task.task.model.width;
+        let dimension = width * self.members.len();
+        let mut vectors = vec![0.0; rows.len() * dimension];
+        let mut filled = vec![0; rows.len()];
+        self.ask(snapshot, rows, "embed", quiet, |model, device, laid| {
+            let states = floats(model.forward(&laid.batch, device));
+            let Some(read) = laid.batch.reads.first() else { return };
+            for (&state, place) in read.states.iter().zip(places(&laid, read)) {
+                let start = place * dimension + filled[place];
+                vectors[start..start + width].copy_from_slice(&states[state as usize * width..(state as usize + 1) * width]);
+                filled[place] += width;
+            }
+        })?;
+        Ok((dimension, vectors))
+    }
+
+    /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …).
+    /// `run` is noted as their origin; `layout` draws vectors for the eye.
+    ///
+    /// # Errors
+    /// When the snapshot does not fit the model.
+    pub fn embed(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+        run: &str,
+        quiet: bool,
+        layout: &dyn Fn(&[f32], usize) -> Vec<f32>,
+    ) -> Result<Vec<EmbeddingTable>> {
+        let schema = snapshot.schema();
+        let rows: Vec<u32> = (0..snapshot.node_count(self.task.node_type)).collect();
+        let (dimension, vectors) = self.vectors(snapshot, &rows, quiet)?;
+        let keys = rows.iter().map(|&row| snapshot.key(self.task.node_type, row).to_owned()).collect();
+        let table = |node_type: &str, keys: Vec<String>, dimension: usize, vectors: Vec<f32>, layout: Vec<f32>| EmbeddingTable {
+            info: EmbeddingInfo {
+                model: name.to_owned(),
+                snapshot: snapshot.id().to_string(),
+                node_type: node_type.to_owned(),
+                dimension: dimension as u32,
+                count: keys.len() as u32,
+                run: run.to_owned(),
+                has_layout: !layout.is_empty(),
+            },
+            keys,
+            vectors,
+            layout,
+        };
+        let picture = layout(&vectors, dimension);
+        let mut tables = vec![table(&schema.node(self.task.node_type).name, keys, dimension, vectors, picture)];
+        let width = self.task.task.model.width;
+        let mut first = 1;
+        let identities: Vec<Vec<f32>> = self.members.iter().map(|member| floats(member.identities())).collect();
+        for (node_type, keys) in &self.vocabulary.identities {
+            let mut vectors = Vec::with_capacity(keys.len() * dimension);
+            for at in 0..keys.len() {
+                let row = first + 1 + at;
+                identities.iter().for_each(|table| vectors.extend_from_slice(&table[row * width..(row + 1) * width]));
+            }
+            first += keys.len() + 1;
+            tables.push(table(node_type, keys.clone(), dimension, vectors, Vec::new()));
+        }
+        Ok(tables)
+    }
+
+    fn ask(
+        &self,
+        snapshot: &Snapshot,
+        rows: &[u32],
+        what: &str,
+        quiet: bool,
+        mut each: impl FnMut(&RelationalTransformer, &burn::tensor::Device, Laid),
+    ) -> Result<()> {
+        if let Some(&row) = rows.iter().find(|&&row| row >= snapshot.node_count(self.task.node_type)) {
+            return Err(Error::Setting {
+                setting: "rows".to_owned(),
+                found: row.to_string(),
+                expected: format!("below {}", snapshot.node_count(self.task.node_type)),
+            });
+        }
+        let device = crate::model::device()?;
+        let batches = Batches {
+            sampler: sampler(snapshot, &self.task)?,
+            encoder: Encoder::new(snapshot, &self.task, &self.vocabulary, &self.labelled)?,
+            task: &self.task,
+            kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
+            key: Key::new("relata asking", self.task.task.train.seed),
+        };
+        let pass = Pass { draw: ASKING, question: Question::Target, edge_dropout: 0.0, shuffled: false };
+        let bar = progress::bar(what, (rows.len() * self.members.len()) as u64, "contexts", quiet);
+        for member in &self.members {
+            batches.run(rows, &pass, |laid| {
+                bar.inc(laid.places.len() as u64);
+                each(member, &device, laid);
+                Ok(true)
+            })?;
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+}
+
+/// For each of a read's states the place of its row among those asked for.
+fn places(laid: &Laid, read: &Read) -> Vec<usize> {
+    read.contexts.iter().map(|&context| laid.places[context as usize] as usize).collect()
+}

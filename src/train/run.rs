@@ -1,0 +1,160 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn_store::{ModuleSnapshot, SafetensorsStore};
+use serde::{Deserialize, Serialize};
+
+use super::{Epoch, Model};
+use crate::model::RelationalTransformer;
+use crate::snapshot::{Snapshot, write_durably};
+use crate::task::Task;
+use crate::{Error, Result};
+
+const VERSION: u32 = 1;
+
+/// What a run is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Of the run directory's files.
+    pub format_version: u32,
+    /// Of the program.
+    pub relata: String,
+    /// The snapshot that it was trained on.
+    pub snapshot: String,
+    /// The task's node type and target.
+    pub target: String,
+    /// The fold that was held out, from 0; `None` where all rows trained.
+    pub fold: Option<u32>,
+    /// Rows that trained.
+    pub training_rows: u32,
+    /// Keys of the held-out rows.
+    pub held_out: Vec<String>,
+    /// Every setting of the task with its default.
+    pub settings: serde_json::Value,
+}
+
+/// A run's folder.
+pub struct Run {
+    path: PathBuf,
+    metrics: File,
+}
+
+impl Run {
+    /// Makes the folder, with the task's text in it.
+    ///
+    /// # Errors
+    /// When there is a run already, or it cannot be written.
+    pub fn create(path: &Path, task: &str) -> Result<Self> {
+        if path.join("run.json").exists() {
+            return Err(Error::Setting {
+                setting: "--out".to_owned(),
+                found: format!("{}, which holds a finished run", path.display()),
+                expected: "a new folder".to_owned(),
+            });
+        }
+        fs::create_dir_all(path).map_err(Error::io(path, "cannot make the run's folder"))?;
+        write_durably(&path.join("task.toml"), task.as_bytes())?;
+        let file = path.join("metrics.jsonl");
+        let metrics = File::create(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
+        Ok(Self { path: path.to_owned(), metrics })
+    }
+
+    /// Adds a line to the metrics.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn log(&mut self, epoch: &Epoch) -> Result<()> {
+        let line = serde_json::to_string(epoch).expect("a struct of texts and numbers is JSON");
+        writeln!(self.metrics, "{line}").map_err(Error::io(&self.path.join("metrics.jsonl"), "cannot write the metrics"))
+    }
+
+    /// Writes the model, and last of all `run.json`, which makes the run a finished one.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn finish(self, model: &Model, snapshot: &Snapshot, fold: Option<u32>, held_out: &[u32]) -> Result<RunInfo> {
+        let schema = snapshot.schema();
+        let task = &model.task;
+        let vocabulary = serde_json::to_vec(&model.vocabulary).expect("a struct of texts and numbers is JSON");
+        write_durably(&self.path.join("vocabulary.json"), &vocabulary)?;
+        for (member, transformer) in model.members.iter().enumerate() {
+            let path = weights(&self.path, member);
+            let mut store = SafetensorsStore::from_file(&path).overwrite(true);
+            transformer.save_into(&mut store).map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))?;
+        }
+        let info = RunInfo {
+            format_version: VERSION,
+            relata: env!("CARGO_PKG_VERSION").to_owned(),
+            snapshot: snapshot.id().to_string(),
+            target: format!(
+                "{}.{}",
+                schema.node(task.node_type).name,
+                schema.node(task.node_type).attributes[task.target.index()].name
+            ),
+            fold,
+            training_rows: model.labelled.len() as u32,
+            held_out: held_out.iter().map(|&row| snapshot.key(task.node_type, row).to_owned()).collect(),
+            settings: serde_json::to_value(&task.task).expect("a task of texts and numbers is JSON"),
+        };
+        let text = serde_json::to_vec_pretty(&info).expect("a struct of texts and numbers is JSON");
+        write_durably(&self.path.join("run.json"), &text)?;
+        Ok(info)
+    }
+
+    /// Reads a finished run for a snapshot, which may be another than it was trained on.
+    ///
+    /// # Errors
+    /// When the folder holds no finished run of this version, or the snapshot does not fit.
+    pub fn open(path: &Path, snapshot: &Snapshot) -> Result<(RunInfo, Model)> {
+        let file = path.join("run.json");
+        let text = fs::read(&file).map_err(Error::io(&file, "cannot read the run (is it a finished one?)"))?;
+        let damaged = |file: &Path, found: String| Error::Damaged {
+            path: file.to_owned(),
+            record: "the run".to_owned(),
+            found,
+            remedy: "Train again with `relata train`".to_owned(),
+        };
+        let info: RunInfo = serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?;
+        if info.format_version != VERSION {
+            return Err(Error::Version {
+                path: file,
+                what: "the run",
+                found: info.format_version,
+                expected: VERSION,
+                remedy: "Train again with `relata train`".to_owned(),
+            });
+        }
+        let task = Task::read(&path.join("task.toml"), snapshot.schema())?;
+        let file = path.join("vocabulary.json");
+        let text = fs::read(&file).map_err(Error::io(&file, "cannot read the vocabulary"))?;
+        let vocabulary = serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?;
+        let shape = super::model::shape(&vocabulary, &task);
+        let device = crate::model::device()?;
+        let mut members = Vec::new();
+        for member in 0..task.task.train.members as usize {
+            let path = weights(path, member);
+            let mut transformer = RelationalTransformer::new(&shape, 0, &device);
+            let mut store = SafetensorsStore::from_file(&path);
+            let applied = transformer.load_from(&mut store).map_err(|error| damaged(&path, error.to_string()))?;
+            if !applied.missing.is_empty() || !applied.errors.is_empty() {
+                return Err(damaged(&path, format!("it lacks {} of the model's tensors", applied.missing.len())));
+            }
+            members.push(transformer);
+        }
+        // Only rows that were not held out may show their target; with another snapshot none may.
+        let held_out: std::collections::HashSet<&str> = info.held_out.iter().map(String::as_str).collect();
+        let labelled = if info.snapshot == snapshot.id().as_str() {
+            (0..snapshot.node_count(task.node_type))
+                .filter(|&row| !held_out.contains(snapshot.key(task.node_type, row)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        Ok((info, Model { task, vocabulary, members, labelled }))
+    }
+}
+
+fn weights(run: &Path, member: usize) -> PathBuf {
+    run.join(format!("model-{member}.safetensors"))
+}
