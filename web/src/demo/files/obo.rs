@@ -21,6 +21,13 @@ pub(super) fn cell_types(_organism: &Organism, out: &mut dyn Write) -> Result<()
             writeln!(out, "relationship: part_of {} ! {}", tissue.id, tissue.name)?;
         }
     }
+    // The file stands on its own: the tissues that it refers to have a stub, as in the Cell Ontology's own files.
+    let mut tissues: Vec<usize> = CELL_TYPES.iter().filter_map(|cell_type| cell_type.tissue).collect();
+    tissues.sort_unstable();
+    tissues.dedup();
+    for tissue in tissues.into_iter().map(|tissue| TISSUES[tissue]) {
+        writeln!(out, "\n[Term]\nid: {}\nname: {}", tissue.id, tissue.name)?;
+    }
     part_of(out)
 }
 

@@ -18,9 +18,9 @@ const LIBRARY: (f64, f64) = (420.0, 0.45);
 /// Spread of the logarithm of what a gene makes without its programme.
 const BASE: f64 = 1.1;
 /// What an active programme adds to the logarithm of a gene: mean and spread over genes.
-const EFFECT: (f64, f64) = (0.85, 0.35);
+const EFFECT: (f64, f64) = (1.3, 0.4);
 /// How active a programme is in a cell that has it on: mean and spread over cells.
-const ACTIVITY: (f64, f64) = (1.0, 0.4);
+const ACTIVITY: (f64, f64) = (1.0, 0.3);
 /// Spread of the activity of a programme that is off.
 const LEAK: f64 = 0.25;
 /// Spread of the logarithm of a gene between donors, and between tissues.
