@@ -51,6 +51,16 @@ pub enum Error {
     /// A mistake in a schema, or a name that the schema does not have.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The load is committed, but readers still see the snapshot before it.
+    #[error(
+        "the load is committed, but its snapshot could not be written: {source}; make it with `relata snapshot --store {path}`"
+    )]
+    Unpublished {
+        /// The store.
+        path: PathBuf,
+        /// Why not.
+        source: relata::Error,
+    },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] relata::Error),

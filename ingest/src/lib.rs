@@ -15,6 +15,7 @@ pub mod identity;
 mod input;
 mod load;
 mod manifest;
+mod reference;
 mod report;
 mod sink;
 

@@ -7,7 +7,7 @@ use relata_schema::{SourceRecord, Tally};
 use sha2::{Digest, Sha256};
 
 use crate::formats::{self, Format};
-use crate::{Backend, DryBackend, Input, Manifest, Report, Result, Sink, Source};
+use crate::{Backend, DryBackend, Error, Input, Manifest, Report, Result, Sink, Source};
 
 /// How a load is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,8 +41,8 @@ fn find<'m>(manifest: &'m Manifest, options: Options) -> Result<Vec<Found<'m>>> 
     for (source, input, format) in found {
         let sha256 = input.sha256()?;
         bar.inc(input.bytes());
-        // Debug shows the spans of settings too: a moved line is read again, a changed one never missed.
-        let own = format!("{before}\n{sha256}\n{}\n{source:?}", format.name());
+        let settings = serde_json::to_string(source).expect("settings are texts, numbers and maps of them");
+        let own = format!("{before}\n{sha256}\n{}\n{settings}", format.name());
         let fingerprint: String = Sha256::digest(own.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         before.clone_from(&fingerprint);
         let record = SourceRecord {
@@ -90,7 +90,7 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
         found.record.tally = read(manifest, &found, &mut backend, &mut resolvers, options)?;
         sources.push(found.record);
     }
-    Ok(Report { dataset: manifest.dataset.name.clone(), sources, unchanged: Vec::new(), snapshot: None })
+    Ok(Report { dataset: manifest.dataset.name.clone(), sources, unchanged: Vec::new(), others: Vec::new(), snapshot: None })
 }
 
 /// Brings every source into the store at `path` (made if it is not there) as one commit, and publishes a snapshot.
@@ -101,21 +101,42 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
 /// When a file, the manifest or the store is at fault; the store is then as it was.
 pub fn run(manifest: &Manifest, path: &Path, options: Options) -> Result<Report> {
     let sources = find(manifest, options)?;
-    let is_new = !path.exists();
+    let is_new = make_folder(path)?;
     let outcome = run_into(manifest, sources, path, options);
-    if is_new && outcome.is_err() {
+    let is_foreign = matches!(outcome, Err(Error::Store(relata::Error::Locked { .. })));
+    if is_new && outcome.is_err() && !is_foreign {
         // The store was made by this load and holds nothing; what stopped the load is the error to tell.
         let _ = std::fs::remove_dir_all(path);
     }
-    outcome
+    match outcome {
+        Err(Error::Unpublished { source, .. }) if is_new => Err(source.into()),
+        outcome => outcome,
+    }
+}
+
+/// Whether the folder was not there before.
+fn make_folder(path: &Path) -> Result<bool> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(Error::io(parent, "cannot make the folder of the store"))?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io(path, "cannot make the store")(error)),
+    }
 }
 
 fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
     let mut store = Store::open_or_create(path)?;
     let mut load = store.begin(&manifest.schema)?;
     let mut resolvers = Resolvers::new();
-    let mut report =
-        Report { dataset: manifest.dataset.name.clone(), sources: Vec::new(), unchanged: Vec::new(), snapshot: None };
+    let mut report = Report {
+        dataset: manifest.dataset.name.clone(),
+        sources: Vec::new(),
+        unchanged: Vec::new(),
+        others: Vec::new(),
+        snapshot: None,
+    };
     let mut committed: HashMap<String, SourceRecord> = HashMap::new();
     for record in load.sources() {
         committed.insert(format!("{}\n{}", record.dataset, record.name), record.clone());
@@ -131,11 +152,16 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
         } else {
             load.begin_source(dataset, name)?;
             found.record.tally = read(manifest, &found, &mut load, &mut resolvers, options)?;
-            load.end_source(found.record.clone())?;
+            found.record.tally = load.end_source(found.record.clone())?;
         }
         report.sources.push(found.record);
     }
     load.commit()?;
-    report.snapshot = Some(store.snapshot(options.quiet)?.to_string());
+    let is_listed = |record: &SourceRecord| {
+        record.dataset == report.dataset && report.sources.iter().any(|source| source.name == record.name)
+    };
+    report.others = store.sources().iter().filter(|record| !is_listed(record)).cloned().collect();
+    let snapshot = store.snapshot(options.quiet).map_err(|source| Error::Unpublished { path: path.to_owned(), source })?;
+    report.snapshot = Some(snapshot.to_string());
     Ok(report)
 }

@@ -42,7 +42,11 @@ enum Command {
         quiet: bool,
     },
     /// List the formats and their settings
-    Formats,
+    Formats {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,17 +67,31 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Plan { manifest, json, quiet } => {
             let report = plan(&Manifest::read(&manifest)?, Options { quiet: quiet || json })?;
-            print(&report, json)
+            print(&report, json)?;
+            if !json {
+                println!("\nA plan: nothing was written.");
+            }
+            Ok(())
         }
         Command::Run { manifest, store, json, quiet } => {
             let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json })?;
             print(&report, json)?;
             if !json {
-                println!("{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));
+                println!("\n{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));
             }
             Ok(())
         }
-        Command::Formats => {
+        Command::Formats { json: true } => {
+            let describe = |format: &&dyn formats::Format| serde_json::json!({ "name": format.name(), "about": format.about(), "settings": format.settings() });
+            let all: Vec<serde_json::Value> = formats::ALL.iter().map(describe).collect();
+            println!("{}", serde_json::to_string_pretty(&all)?);
+            Ok(())
+        }
+        Command::Formats { json: false } => {
+            println!("A source's format follows from its content and name, or from `format = \"NAME\"`. Every source also knows");
+            println!(
+                "path, name, format and unmatched. Files may be compressed by gzip or bgzip (h5ad has its own compression).\n"
+            );
             for format in formats::ALL {
                 println!("{:8} {}", format.name(), format.about());
                 println!("{:8} settings: {}", "", format.settings().join(", "));

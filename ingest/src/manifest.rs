@@ -74,7 +74,7 @@ pub struct Source {
     /// What becomes of names that no node has.
     pub unmatched: Option<Unmatched>,
 
-    /// table, bed: the node type that a row is.
+    /// table, bed, fasta: the node type that a row is.
     pub node: Option<Spanned<String>>,
     /// table: the column with the node's key.
     pub key: Option<Spanned<ColumnSpec>>,
@@ -118,8 +118,8 @@ pub struct Source {
 pub struct Cells {
     /// Attribute of the cell = column of `obs`.
     pub attributes: BTreeMap<String, String>,
-    /// Relation = column of `obs` whose values name nodes at its other end.
-    pub links: BTreeMap<String, String>,
+    /// Relation = column of `obs` whose values name nodes at its other end, with all that a table's column can have.
+    pub links: BTreeMap<String, ColumnSpec>,
     /// Put before each barcode, so that cells of two sources stay apart.
     pub prefix: Option<String>,
 }
@@ -132,8 +132,12 @@ pub struct Genes {
     pub column: Option<String>,
     /// The identifier attribute to look in; key and all of them if omitted.
     pub r#match: Option<String>,
+    /// Where `column` names no node: another one in its stead, unless its node is that of another row of `var`.
+    pub or: Option<Box<ColumnSpec>>,
     /// What becomes of genes that no node has; as the source says if omitted.
     pub unmatched: Option<Unmatched>,
+    /// Attribute = column of `var`, set for the genes that this source makes; known ones keep what they have.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Where a value stands in a row: a column's name, or a table that says more.
@@ -145,6 +149,10 @@ pub struct ColumnSpec {
     pub split: Option<String>,
     /// Only values that start with this, and without it.
     pub prefix: Option<String>,
+    /// Other words for some values: `"CD19+ B" = "CL:0000236"`; what it does not name stays as it is.
+    pub map: BTreeMap<String, String>,
+    /// Where this column names no node (empty, unknown or ambiguous): another one in its stead.
+    pub or: Option<Box<ColumnSpec>>,
     /// The identifier attribute to look in; key and all of them if omitted.
     pub r#match: Option<String>,
     /// What becomes of values that no node has; as the source says if omitted.
@@ -167,6 +175,9 @@ struct ColumnTable {
     column: Option<String>,
     split: Option<String>,
     prefix: Option<String>,
+    #[serde(default)]
+    map: BTreeMap<String, String>,
+    or: Option<Box<ColumnSpec>>,
     r#match: Option<String>,
     unmatched: Option<Unmatched>,
     contig: Option<String>,
@@ -200,11 +211,17 @@ impl<'de> Deserialize<'de> for ColumnSpec {
                 if table.column.is_some() == (count > 0) || (count != 0 && count != 3) {
                     return Err(M::Error::custom("expected either `column`, or `contig`, `start` and `end`"));
                 }
+                if count > 0 && (table.split.is_some() || table.prefix.is_some() || !table.map.is_empty() || table.or.is_some()) {
+                    return Err(M::Error::custom("`split`, `prefix`, `map` and `or` belong to a `column`, not to an interval"));
+                }
+                if table.or.as_ref().is_some_and(|other| other.column.is_none()) {
+                    return Err(M::Error::custom("`or` names a `column`, not an interval"));
+                }
                 if table.base > 1 {
                     return Err(M::Error::custom(format!("`base` is {}, expected 0 or 1", table.base)));
                 }
-                let ColumnTable { column, split, prefix, r#match, unmatched, contig, start, end, strand, base } = table;
-                Ok(ColumnSpec { column, split, prefix, r#match, unmatched, contig, start, end, strand, base })
+                let ColumnTable { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base } = table;
+                Ok(ColumnSpec { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base })
             }
         }
 

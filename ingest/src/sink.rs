@@ -169,6 +169,12 @@ impl<'a> Sink<'a> {
         self.bar.set_position(input.position());
     }
 
+    /// Shows how far the source is read, as a share of its entries.
+    pub fn progress_share(&self, done: u64, of: u64) {
+        let bytes = self.bar.length().unwrap_or_default();
+        self.bar.set_position((bytes as f64 * (done as f64 / of.max(1) as f64)) as u64);
+    }
+
     /// Counts rows that the file holds.
     pub fn read(&mut self, rows: u64) {
         self.tally.read += rows;
@@ -290,34 +296,54 @@ impl<'a> Sink<'a> {
         unmatched: Option<Unmatched>,
         line: u64,
     ) -> Result<Option<u32>> {
+        match self.resolve(node_type, text, only, unmatched, line)? {
+            Ok(node) => Ok(Some(node)),
+            Err(reason) => {
+                self.drop(&reason, text.trim());
+                Ok(None)
+            }
+        }
+    }
+
+    /// As [`link`](Self::link), but where the text names no node, the reason comes back and nothing is counted: for a
+    /// matrix, in which a name stands once and counts as often as it has entries.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resolve(
+        &mut self,
+        node_type: NodeTypeId,
+        text: &str,
+        only: Option<AttributeId>,
+        unmatched: Option<Unmatched>,
+        line: u64,
+    ) -> Result<Result<u32, String>> {
         let found = self.find(node_type, text, only)?;
         if let Match::Node(node) = found {
             self.count_node(node_type, node);
-            return Ok(Some(node));
+            return Ok(Ok(node));
         }
-        let policy = unmatched.unwrap_or(self.unmatched);
         let name = self.schema().node(node_type).name.clone();
-        let by = match only {
-            Some(attribute) => format!(" by {}", self.schema().node(node_type).attributes[attribute.index()].name),
-            None => String::new(),
+        let what = match only {
+            Some(attribute) => self.schema().node(node_type).attributes[attribute.index()].name.clone(),
+            None => "key or name".to_owned(),
         };
-        let (reason, problem) = match found {
-            Match::Ambiguous(count) => {
-                (format!("ambiguous {name}{by}"), format!("`{text}` names {count} nodes of type {name}{by}, expected one"))
+        match (unmatched.unwrap_or(self.unmatched), found) {
+            (Unmatched::Make, Match::Nothing) => {
+                self.drop(&format!("{name} made, since none had this {what}"), text.trim());
+                self.node(node_type, text.trim()).map(Ok)
             }
-            _ => (format!("unknown {name}{by}"), format!("no {name} is called `{text}`{by}")),
-        };
-        match (policy, found) {
-            (Unmatched::Make, Match::Nothing) => self.node(node_type, text.trim()).map(Some),
-            (Unmatched::Fail, _) => {
+            (Unmatched::Fail, found) => {
+                let problem = match found {
+                    Match::Ambiguous(count) => format!("`{text}` is the {what} of {count} nodes of type {name}, expected one"),
+                    _ => format!("no {name} has the {what} `{text}`"),
+                };
                 let remedy = "load it first, or set `unmatched = \"skip\"` or `\"make\"` in this source";
                 let message = format!("{problem}; {remedy}");
                 Err(if line > 0 { Error::line(&self.path, line, message) } else { Error::content(&self.path, name, message) })
             }
-            _ => {
-                self.drop(&reason, text.trim());
-                Ok(None)
-            }
+            (_, Match::Ambiguous(_)) => Ok(Err(format!("several {name}s have this {what}, so none is taken"))),
+            _ => Ok(Err(format!("no {name} has this {what}"))),
         }
     }
 }

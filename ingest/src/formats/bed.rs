@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use relata_schema::{AttributeId, AttributeKind, Interval, NodeTypeId, Strand, Value};
 
 use super::Format;
@@ -42,6 +44,7 @@ impl Format for Bed {
         let plain = super::plain_name(input.path());
         let columns = if plain.ends_with("peak") { PEAK } else { BED };
         let columns: Vec<_> = columns.iter().filter_map(|&(name, at)| Some((at, owner.attribute(name)?))).collect();
+        let mut seen = HashSet::new();
         input.lines(|number, line| {
             let is_remark = ["#", "track", "browser"].iter().any(|start| line.starts_with(start));
             if line.trim().is_empty() || is_remark {
@@ -64,6 +67,13 @@ impl Format for Bed {
                 .map_err(|error| wrong(error.to_string()))?;
             let key = format!("{}:{}-{}", interval.contig(), interval.start(), interval.end());
             let node = sink.node(node_type, &key)?;
+            if number % 1024 == 0 {
+                sink.progress(input);
+            }
+            if !seen.insert(node) {
+                sink.drop("interval of an earlier line (a peak with several summits), of which the first is kept", &key);
+                return Ok(());
+            }
             if let Some(locus) = locus {
                 sink.set(node_type, node, locus, Value::Interval(interval))?;
             }
@@ -81,9 +91,6 @@ impl Format for Bed {
                 }
             }
             sink.kept(1);
-            if number % 1024 == 0 {
-                sink.progress(input);
-            }
             Ok(())
         })
     }

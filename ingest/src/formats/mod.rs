@@ -3,6 +3,7 @@
 //! A format is a type that implements [`Format`] and stands in [`ALL`].
 
 mod bed;
+mod fasta;
 mod gtf;
 pub mod h5ad;
 mod obo;
@@ -40,7 +41,7 @@ pub trait Format: Send + Sync {
 }
 
 /// Every format; the first one that finds a file likely is taken, so the most particular come first.
-pub const ALL: &[&dyn Format] = &[&h5ad::H5ad, &obo::Obo, &gtf::Gtf, &bed::Bed, &table::Table];
+pub const ALL: &[&dyn Format] = &[&h5ad::H5ad, &obo::Obo, &gtf::Gtf, &fasta::Fasta, &bed::Bed, &table::Table];
 
 /// The format of a source: as the manifest says, or by content and name.
 ///

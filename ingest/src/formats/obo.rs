@@ -160,12 +160,12 @@ impl Reading {
         for (relation, source_type, source, target, line) in &self.links {
             let Some(target_type) = self.type_of(target) else {
                 let prefix = target.split_once(':').map_or("none", |(prefix, _)| prefix);
-                sink.drop(&format!("{relation} to a term of prefix {prefix}, which no node type takes"), target);
+                sink.drop("relationship of a kept term to another ontology (see `terms`)", &format!("{relation} {prefix}"));
                 continue;
             };
             let title = format!("{}.{relation}.{}", self.schema.node(*source_type).name, self.schema.node(target_type).name);
             let Ok(id) = self.schema.relation(&title) else {
-                sink.drop(&format!("the schema has no relation {title}"), target);
+                sink.drop("relationship of a kept term that the schema does not have", &title);
                 continue;
             };
             if let Some(target) = sink.link(target_type, target, None, unmatched, *line)? {

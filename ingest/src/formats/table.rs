@@ -1,8 +1,11 @@
+use std::collections::HashSet;
+
 use csv::{ReaderBuilder, StringRecord};
-use relata_schema::identifier::unversioned;
 use relata_schema::{AttributeId, AttributeKind, EdgeValue, Interval, NodeTypeId, RelationId, Schema, Strand, Value, suggestion};
 
 use super::Format;
+use crate::identity::Match;
+use crate::reference::{Named, Reference, expect_value, parts, policy};
 use crate::{ColumnSpec, Error, Input, Manifest, Result, Sink, Source, Unmatched};
 
 /// Tables of text: comma-, semicolon- or tab-separated, one record a line, with or without a header.
@@ -53,7 +56,7 @@ impl Format for Table {
             Meaning::Edges(edges) => edges.read(&schema, &mut rows, sink),
             Meaning::Matrix(matrix) => {
                 let row_end = usize::from(matrix.ends[0].spec.column.is_none());
-                matrix.read_matrix(&schema, &mut rows, sink, row_end)
+                matrix.read_matrix(&mut rows, &schema, sink, row_end)
             }
         }
     }
@@ -67,9 +70,7 @@ enum Meaning {
 }
 
 struct Nodes {
-    node_type: NodeTypeId,
-    key: ColumnSpec,
-    key_match: Option<AttributeId>,
+    key: Reference,
     unmatched: Unmatched,
     attributes: Vec<(AttributeId, ColumnSpec)>,
     constants: Vec<(AttributeId, Value)>,
@@ -77,17 +78,11 @@ struct Nodes {
 
 struct Edges {
     relation: RelationId,
-    ends: [End; 2],
+    ends: [Reference; 2],
     attributes: Vec<(AttributeId, ColumnSpec)>,
     constants: Vec<(AttributeId, String)>,
     columns_with: Option<String>,
     value: Option<AttributeId>,
-}
-
-struct End {
-    node_type: NodeTypeId,
-    spec: ColumnSpec,
-    r#match: Option<AttributeId>,
 }
 
 impl Meaning {
@@ -106,10 +101,13 @@ impl Meaning {
                 let Some(key) = &source.key else {
                     return Err(manifest.error(name.span(), "a table of nodes needs `key`: the column that names the node"));
                 };
-                let key_match = identifier(manifest, schema, node_type, key.get_ref(), key)?;
+                let unmatched = policy(key.get_ref(), source.unmatched, Unmatched::Make);
+                let own = ColumnSpec { unmatched: Some(unmatched), ..key.get_ref().clone() };
+                let key = Reference::of(manifest, schema, node_type, &own, key.span())?;
                 let mut attributes = Vec::new();
                 if let Some(table) = &source.attributes {
                     for (attribute, spec) in table.get_ref() {
+                        expect_value(manifest, attribute, spec, table.span())?;
                         attributes.push((schema.node_attribute(node_type, attribute).map_err(manifest.at(table))?, spec.clone()));
                     }
                 }
@@ -122,8 +120,7 @@ impl Meaning {
                         constants.extend(value.map(|value| (id, value)));
                     }
                 }
-                let unmatched = key.get_ref().unmatched.or(source.unmatched).unwrap_or(Unmatched::Make);
-                Ok(Self::Nodes(Nodes { node_type, key: key.get_ref().clone(), key_match, unmatched, attributes, constants }))
+                Ok(Self::Nodes(Nodes { key, unmatched, attributes, constants }))
             }
             (None, Some(name)) => {
                 let relation = schema.relation(name.get_ref()).map_err(manifest.at(name))?;
@@ -167,22 +164,26 @@ impl Meaning {
         let mut attributes = Vec::new();
         for (name, spec) in columns.get_ref() {
             if name != "source" && name != "target" {
+                expect_value(manifest, name, spec, columns.span())?;
                 attributes.push((schema.edge_attribute(relation, name).map_err(manifest.at(columns))?, spec.clone()));
             }
         }
-        let end = |name: &str, node_type: NodeTypeId| -> Result<End> {
+        let end = |name: &str, node_type: NodeTypeId| -> Result<Reference> {
+            let none = ColumnSpec::default();
             let spec = match columns.get_ref().get(name) {
-                Some(spec) => spec.clone(),
-                None if is_matrix => ColumnSpec::default(),
+                Some(spec) => spec,
+                None if is_matrix => &none,
                 None => return Err(manifest.error(columns.span(), format!("`columns` has no `{name}`: the column of that end"))),
             };
-            let r#match = identifier(manifest, schema, node_type, &spec, columns)?;
-            Ok(End { node_type, spec, r#match })
+            Reference::of(manifest, schema, node_type, spec, columns.span())
         };
         let ends = [end("source", edge.source)?, end("target", edge.target)?];
         if is_matrix && (ends[0].spec.column.is_some() == ends[1].spec.column.is_some() || !attributes.is_empty()) {
             let message = "a matrix has one of `source` and `target` as a column of its rows; the other end is the column's name, and `value` names the attribute of its entries";
             return Err(manifest.error(columns.span(), message));
+        }
+        if is_matrix && ends.iter().any(|end| end.spec.or.is_some() || end.spec.split.is_some()) {
+            return Err(manifest.error(columns.span(), "`or` and `split` do not work in a matrix; its rows have one name each"));
         }
         let mut constants = Vec::new();
         if let Some(table) = &source.constants {
@@ -201,22 +202,6 @@ impl Meaning {
         }
         let edges = Edges { relation, ends, attributes, constants, columns_with, value };
         Ok(if is_matrix { Self::Matrix(edges) } else { Self::Edges(edges) })
-    }
-}
-
-fn identifier<T>(
-    manifest: &Manifest,
-    schema: &Schema,
-    node_type: NodeTypeId,
-    spec: &ColumnSpec,
-    place: &toml::Spanned<T>,
-) -> Result<Option<AttributeId>> {
-    let Some(name) = &spec.r#match else { return Ok(None) };
-    let owner = schema.node(node_type);
-    let known: Vec<&str> = owner.identifiers.iter().map(|id| owner.attributes[id.index()].name.as_str()).collect();
-    match owner.attribute(name).filter(|id| owner.identifiers.contains(id)) {
-        Some(id) => Ok(Some(id)),
-        None => Err(manifest.unknown(place.span(), &format!("identifier of {}", owner.name), name, &known)),
     }
 }
 
@@ -247,9 +232,11 @@ impl<'i> Rows<'i> {
             Some(setting) => one_byte(setting)?,
             None => delimiter(&input.start(1 << 16)?, comment),
         };
+        // R quotes tab-separated tables too, and its header gives it away.
+        let is_quoted = delimiter != b'\t' || input.start(1)? == b"\"";
         let mut reader = ReaderBuilder::new()
             .delimiter(delimiter)
-            .quoting(delimiter != b'\t')
+            .quoting(is_quoted)
             .comment(comment)
             .has_headers(source.header.is_none())
             .buffer_capacity(1 << 17)
@@ -328,7 +315,8 @@ impl<'i> Rows<'i> {
             text.parse::<u64>().map_err(|_| self.wrong(column, &format!("found `{text}`, expected a whole number of base pairs")))
         };
         let (from, to) = (coordinate(start)?, coordinate(end)?);
-        let symbol = strand.map_or("", |column| self.cell(column));
+        // Not `cell`, to which `-` is a missing value.
+        let symbol = strand.map_or("", |column| self.record.get(column).unwrap_or_default().trim());
         let strand = match symbol {
             "1" => Strand::Forward,
             "-1" => Strand::Reverse,
@@ -369,18 +357,6 @@ enum Place {
     Interval { contig: usize, start: usize, end: usize, strand: Option<usize>, base: u8 },
 }
 
-fn parts<'c>(cell: &'c str, spec: &ColumnSpec) -> Vec<&'c str> {
-    let split = spec.split.as_deref().filter(|split| !split.is_empty());
-    let all: Vec<&str> = match split {
-        Some(split) => cell.split(split).map(str::trim).filter(|part| !part.is_empty()).collect(),
-        None => vec![cell],
-    };
-    match spec.prefix.as_deref() {
-        Some(prefix) => all.into_iter().filter_map(|part| part.strip_prefix(prefix)).collect(),
-        None => all,
-    }
-}
-
 fn delimiter(start: &[u8], comment: Option<u8>) -> u8 {
     let first = start.split(|&byte| byte == b'\n').find(|line| comment.is_none_or(|comment| line.first() != Some(&comment)));
     let count = |delimiter: u8| first.unwrap_or_default().iter().filter(|&&byte| byte == delimiter).count();
@@ -404,88 +380,132 @@ fn table_error(input: &Input, error: &csv::Error) -> Error {
     }
 }
 
+/// A reference with the places of its columns.
+struct Placed<'r> {
+    reference: &'r Reference,
+    /// One for each of the reference's chain.
+    places: Vec<Place>,
+}
+
+impl<'r> Placed<'r> {
+    fn of(reference: &'r Reference, rows: &Rows<'_>) -> Result<Self> {
+        let places = reference.chain().map(|one| rows.place(&one.spec)).collect::<Result<_>>()?;
+        Ok(Self { reference, places })
+    }
+
+    /// The text of the nth column.
+    fn cell<'c>(&self, rows: &'c Rows<'_>, at: usize) -> &'c str {
+        match self.places.get(at) {
+            Some(Place::Column(column)) => rows.cell(*column),
+            _ => "",
+        }
+    }
+
+    fn nodes(&self, rows: &Rows<'_>, makes: bool, sink: &mut Sink<'_>) -> Result<Named> {
+        if let [place @ Place::Interval { .. }] = self.places[..] {
+            return self.region(rows, place, makes, sink);
+        }
+        let named = self.reference.nodes(|at| self.cell(rows, at), makes, rows.line, sink)?;
+        if named.names == 0 {
+            let name = &sink.schema().node(self.reference.node_type).name;
+            sink.drop(&format!("row that names no {name}"), &format!("line {}", rows.line));
+        }
+        Ok(named)
+    }
+
+    /// The node of an interval: made with its locus where it is new, unless the manifest says otherwise.
+    fn region(&self, rows: &Rows<'_>, place: Place, makes: bool, sink: &mut Sink<'_>) -> Result<Named> {
+        let Some(interval) = rows.interval(place)? else {
+            sink.drop("row without an interval", &format!("line {}", rows.line));
+            return Ok(Named { nodes: Vec::new(), names: 0 });
+        };
+        let node_type = self.reference.node_type;
+        let key = format!("{}:{}-{}", interval.contig(), interval.start(), interval.end());
+        let is_known = sink.find(node_type, &key, None)? != Match::Nothing;
+        if is_known || !(makes || self.reference.spec.unmatched.is_none_or(|word| word == Unmatched::Make)) {
+            let node = self.reference.node(&key, rows.line, sink)?;
+            return Ok(Named { nodes: node.into_iter().collect(), names: 1 });
+        }
+        let node = sink.node(node_type, &key)?;
+        let owner = sink.schema().node(node_type);
+        let locus = owner.attributes.iter().position(|attribute| attribute.kind == AttributeKind::Interval);
+        if let Some(locus) = locus {
+            sink.set(node_type, node, AttributeId(locus as u16), Value::Interval(interval))?;
+        }
+        Ok(Named { nodes: vec![node], names: 1 })
+    }
+}
+
 impl Nodes {
     fn read(&self, schema: &Schema, rows: &mut Rows<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        let owner = schema.node(self.node_type);
-        let key = rows.place(&self.key)?;
+        let node_type = self.key.node_type;
+        let owner = schema.node(node_type);
+        let key = Placed::of(&self.key, rows)?;
+        let makes = self.unmatched == Unmatched::Make;
         let mut places = Vec::new();
         for (attribute, spec) in &self.attributes {
             places.push((*attribute, spec, rows.place(spec)?, owner.attributes[attribute.index()].kind));
         }
+        let mut described = HashSet::new();
         while rows.next(sink)? {
             sink.read(1);
-            let nodes = self.nodes(rows, key, sink)?;
+            let mut nodes = key.nodes(rows, makes, sink)?.nodes;
             if nodes.is_empty() {
+                continue;
+            }
+            // Of several rows about one node the first stays whole: mixed, they would describe nothing that exists.
+            nodes.retain(|&node| described.insert(node));
+            if nodes.is_empty() {
+                let reason = format!("row about a {} that an earlier row is about", owner.name);
+                sink.drop(&reason, &format!("line {}", rows.line));
                 continue;
             }
             sink.kept(1);
             for (attribute, spec, place, kind) in &places {
                 if let Some(value) = rows.value(*place, spec, *kind)? {
                     for &node in &nodes {
-                        sink.set(self.node_type, node, *attribute, value.clone())?;
+                        sink.set(node_type, node, *attribute, value.clone())?;
                     }
                 }
             }
             for (attribute, value) in &self.constants {
                 for &node in &nodes {
-                    sink.set(self.node_type, node, *attribute, value.clone())?;
+                    sink.set(node_type, node, *attribute, value.clone())?;
                 }
             }
         }
         Ok(())
     }
-
-    /// The nodes that a row is about; none where it has no key or, by the manifest's word, an unknown one.
-    fn nodes(&self, rows: &Rows<'_>, key: Place, sink: &mut Sink<'_>) -> Result<Vec<u32>> {
-        let texts = match key {
-            Place::Column(column) => {
-                parts(rows.cell(column), &self.key).into_iter().map(|part| unversioned(part).to_owned()).collect()
-            }
-            _ => rows.interval(key)?.iter().map(interval_key).collect::<Vec<_>>(),
-        };
-        let mut nodes = Vec::new();
-        for text in texts.iter().filter(|text| !text.is_empty()) {
-            if self.unmatched == Unmatched::Make && self.key_match.is_none() {
-                nodes.push(sink.node(self.node_type, text)?);
-            } else {
-                nodes.extend(sink.link(self.node_type, text, self.key_match, Some(self.unmatched), rows.line)?);
-            }
-        }
-        if texts.iter().all(|text| text.is_empty()) {
-            let example = rows.record.get(0).unwrap_or_default().to_owned();
-            sink.drop("row without a key", &example);
-        }
-        Ok(nodes)
-    }
-}
-
-fn interval_key(interval: &Interval) -> String {
-    format!("{}:{}-{}", interval.contig(), interval.start(), interval.end())
 }
 
 impl Edges {
+    /// A row is one edge, or where a column is split, an edge for each pair of its values; so are they counted.
     fn read(&self, schema: &Schema, rows: &mut Rows<'_>, sink: &mut Sink<'_>) -> Result<()> {
         let edge = schema.edge(self.relation);
-        let ends = [rows.place(&self.ends[0].spec)?, rows.place(&self.ends[1].spec)?];
+        let ends = [Placed::of(&self.ends[0], rows)?, Placed::of(&self.ends[1], rows)?];
         let mut places = Vec::new();
         for (attribute, spec) in &self.attributes {
             places.push((*attribute, spec, rows.place(spec)?, edge.attributes[attribute.index()].kind));
         }
         let (mut values, mut time) = self.constants(schema, rows, sink)?;
         while rows.next(sink)? {
-            sink.read(1);
-            let sources = self.ends[0].nodes(schema, rows, ends[0], sink)?;
-            let targets = if sources.is_empty() { Vec::new() } else { self.ends[1].nodes(schema, rows, ends[1], sink)? };
-            if sources.is_empty() || targets.is_empty() {
+            let sources = ends[0].nodes(rows, false, sink)?;
+            // One reason a row: where the source is missing, the target is not asked.
+            let targets = match sources.nodes.is_empty() {
+                true => Named { nodes: Vec::new(), names: 1 },
+                false => ends[1].nodes(rows, false, sink)?,
+            };
+            sink.read((sources.names * targets.names).max(1));
+            sink.kept((sources.nodes.len() * targets.nodes.len()) as u64);
+            if sources.nodes.is_empty() || targets.nodes.is_empty() {
                 continue;
             }
-            sink.kept(1);
             for (attribute, spec, place, kind) in &places {
                 let value = rows.value(*place, spec, *kind)?;
                 set_edge_value(self.relation, *attribute, value, &mut values, &mut time, sink)?;
             }
-            for &source in &sources {
-                for &target in &targets {
+            for &source in &sources.nodes {
+                for &target in &targets.nodes {
                     sink.edge(self.relation, source, target, time, &values)?;
                 }
             }
@@ -505,6 +525,62 @@ impl Edges {
             set_edge_value(self.relation, *attribute, value, &mut values, &mut time, sink)?;
         }
         Ok((values, time))
+    }
+
+    /// A wide table: a row's node, and a column for each node of the other end. Entries are counted, zeros and empty ones
+    /// not.
+    fn read_matrix(&self, rows: &mut Rows<'_>, schema: &Schema, sink: &mut Sink<'_>, row_end: usize) -> Result<()> {
+        let own = Placed::of(&self.ends[row_end], rows)?;
+        let other = &self.ends[1 - row_end];
+        let mut columns = Vec::new();
+        for (at, name) in rows.header.iter().enumerate() {
+            let is_wanted = self.columns_with.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()));
+            if is_wanted && !own.places.iter().any(|place| matches!(place, Place::Column(own) if *own == at)) {
+                columns.push((at, name.clone(), other.resolve(name, 1, sink)?));
+            }
+        }
+        if columns.is_empty() {
+            let wanted = self.columns_with.as_deref().unwrap_or_default();
+            let message = format!("no column starts with `{wanted}` (columns: {})", rows.header.join(", "));
+            return Err(Error::line(rows.input.path(), 1, message));
+        }
+        let (mut values, time) = self.constants(schema, rows, sink)?;
+        while rows.next(sink)? {
+            let name = parts(own.cell(rows, 0), &own.reference.spec).first().copied().unwrap_or_default();
+            let node = match name {
+                "" => Err(format!("row that names no {}", schema.node(own.reference.node_type).name)),
+                name => own.reference.resolve(name, rows.line, sink)?,
+            };
+            for (at, column, other) in &columns {
+                let text = rows.cell(*at);
+                if text.is_empty() || text == "0" {
+                    continue;
+                }
+                let number: f32 = text.parse().map_err(|_| rows.wrong(*at, &format!("found `{text}`, expected a number")))?;
+                if number == 0.0 {
+                    continue;
+                }
+                sink.read(1);
+                let (node, other) = match (&node, other) {
+                    (Ok(node), Ok(other)) => (*node, *other),
+                    (Err(reason), _) => {
+                        sink.drop(&format!("entry in a row: {reason}"), if name.is_empty() { "no name" } else { name });
+                        continue;
+                    }
+                    (_, Err(reason)) => {
+                        sink.drop(&format!("entry in a column: {reason}"), column);
+                        continue;
+                    }
+                };
+                if let Some(attribute) = self.value {
+                    values[attribute.index()] = EdgeValue::Number(number);
+                }
+                let (source, target) = if row_end == 0 { (node, other) } else { (other, node) };
+                sink.edge(self.relation, source, target, time, &values)?;
+                sink.kept(1);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -528,96 +604,4 @@ fn set_edge_value(
         _ => EdgeValue::Missing,
     };
     Ok(())
-}
-
-impl End {
-    fn nodes(&self, schema: &Schema, rows: &Rows<'_>, place: Place, sink: &mut Sink<'_>) -> Result<Vec<u32>> {
-        if let Place::Interval { .. } = place {
-            let Some(interval) = rows.interval(place)? else {
-                sink.drop("row without an interval", "");
-                return Ok(Vec::new());
-            };
-            let unmatched = self.spec.unmatched.unwrap_or(Unmatched::Make);
-            let node = sink.link(self.node_type, &interval_key(&interval), None, Some(unmatched), rows.line)?;
-            if let (Unmatched::Make, Some(node)) = (unmatched, node) {
-                let owner = schema.node(self.node_type);
-                let locus = owner.attributes.iter().position(|attribute| attribute.kind == AttributeKind::Interval);
-                if let Some(locus) = locus {
-                    sink.set(self.node_type, node, AttributeId(locus as u16), Value::Interval(interval))?;
-                }
-            }
-            return Ok(node.into_iter().collect());
-        }
-        let Place::Column(column) = place else { return Ok(Vec::new()) };
-        let mut nodes = Vec::new();
-        let mut is_empty = true;
-        for text in parts(rows.cell(column), &self.spec).into_iter().filter(|text| !text.is_empty()) {
-            is_empty = false;
-            nodes.extend(sink.link(self.node_type, text, self.r#match, self.spec.unmatched, rows.line)?);
-        }
-        if is_empty {
-            sink.drop(&format!("row without a {}", schema.node(self.node_type).name), "");
-        }
-        Ok(nodes)
-    }
-}
-
-/// A wide table: a row's node, and a column for each node of the other end.
-impl Edges {
-    fn read_matrix(&self, schema: &Schema, rows: &mut Rows<'_>, sink: &mut Sink<'_>, row_end: usize) -> Result<()> {
-        let column_end = 1 - row_end;
-        let place = rows.place(&self.ends[row_end].spec)?;
-        let Place::Column(own) = place else { return Ok(()) };
-        let mut columns = Vec::new();
-        for (at, name) in rows.header.iter().enumerate() {
-            let is_wanted = self.columns_with.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()));
-            if at == own || !is_wanted {
-                continue;
-            }
-            let end = &self.ends[column_end];
-            columns.push((at, sink.link(end.node_type, name, end.r#match, end.spec.unmatched, 1)?));
-        }
-        if columns.is_empty() {
-            let wanted = self.columns_with.as_deref().unwrap_or_default();
-            return Err(Error::line(
-                rows.input.path(),
-                1,
-                format!("no column starts with `{wanted}` (columns: {})", rows.header.join(", ")),
-            ));
-        }
-        let (mut values, time) = self.constants(schema, rows, sink)?;
-        while rows.next(sink)? {
-            let nodes = self.ends[row_end].nodes(schema, rows, place, sink)?;
-            let (mut entries, mut kept, mut lost) = (0, 0, 0);
-            for &(at, other) in &columns {
-                let text = rows.cell(at);
-                if text.is_empty() || text == "0" {
-                    continue;
-                }
-                let number: f32 = text.parse().map_err(|_| rows.wrong(at, &format!("found `{text}`, expected a number")))?;
-                if number == 0.0 {
-                    continue;
-                }
-                entries += 1;
-                let Some(other) = other.filter(|_| !nodes.is_empty()) else {
-                    lost += 1;
-                    continue;
-                };
-                if let Some(attribute) = self.value {
-                    values[attribute.index()] = EdgeValue::Number(number);
-                }
-                for &node in &nodes {
-                    let (source, target) = if row_end == 0 { (node, other) } else { (other, node) };
-                    sink.edge(self.relation, source, target, time, &values)?;
-                }
-                kept += 1;
-            }
-            sink.read(entries);
-            sink.kept(kept);
-            if lost > 0 {
-                sink.drop_many("matrix entries whose row or column names no node", lost, "");
-            }
-        }
-        Ok(())
-    }
 }

@@ -268,6 +268,14 @@ impl Column {
 }
 
 impl Matrix {
+    /// How many entries it stores, zeros with them.
+    pub fn stored(&self) -> u64 {
+        match &self.kind {
+            Kind::Dense(_) => self.rows as u64 * self.columns as u64,
+            Kind::Sparse { pointers, .. } => pointers.last().copied().unwrap_or_default() as u64,
+        }
+    }
+
     /// Calls `each` with row, column and value of every stored entry, in pieces of bounded size.
     ///
     /// # Errors

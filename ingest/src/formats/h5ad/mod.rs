@@ -5,11 +5,15 @@
 mod file;
 mod number;
 
+use std::collections::HashSet;
+
 use relata_schema::identifier::unversioned;
 use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationId, Schema, Value};
 
 use super::Format;
-use crate::{Error, Input, Manifest, Result, Sink, Source};
+use crate::identity::Match;
+use crate::reference::Reference;
+use crate::{ColumnSpec, Error, Genes, Input, Manifest, Result, Sink, Source};
 
 pub use file::{AnnData, Column, Frame, Matrix};
 
@@ -41,7 +45,7 @@ impl Format for H5ad {
         let schema = sink.schema().clone();
         let plan = Plan::of(manifest, source, &schema)?;
         let file = AnnData::open(input.path())?;
-        let cells = read_cells(&plan, &file, sink)?;
+        let cells = read_cells(&plan, &file, &schema, sink)?;
         let genes = read_genes(&plan, &file, &schema, sink)?;
         read_matrix(&plan, &file, &cells, &genes, sink)
     }
@@ -57,12 +61,12 @@ struct Plan<'m> {
     width: usize,
     total: Option<AttributeId>,
     attributes: Vec<(AttributeId, AttributeKind, &'m str)>,
-    links: Vec<(RelationId, NodeTypeId, usize, &'m str)>,
+    links: Vec<(RelationId, Reference)>,
     prefix: &'m str,
     matrix: &'m str,
-    gene_column: Option<&'m str>,
-    gene_match: Option<AttributeId>,
-    gene_unmatched: Option<crate::Unmatched>,
+    genes: Reference,
+    /// Of genes that the source makes.
+    gene_attributes: Vec<(AttributeId, AttributeKind, &'m str)>,
 }
 
 impl<'m> Plan<'m> {
@@ -75,6 +79,13 @@ impl<'m> Plan<'m> {
         let (cell, gene) = (edge.source, edge.target);
         let is_value = |kind| matches!(kind, AttributeKind::Count | AttributeKind::Number);
         let value = edge.attributes.iter().position(|attribute| is_value(attribute.kind)).map(|at| AttributeId(at as u16));
+        let (genes, span) = match &source.genes {
+            Some(genes) => (genes.get_ref().clone(), genes.span()),
+            None => (Genes::default(), source.path.span()),
+        };
+        let Genes { column, r#match, or, unmatched, attributes: _ } = genes;
+        let genes = ColumnSpec { column, r#match, or, unmatched, ..ColumnSpec::default() };
+        let genes = Reference::of(manifest, schema, gene, &genes, span)?;
         let mut plan = Self {
             relation,
             cell,
@@ -86,9 +97,8 @@ impl<'m> Plan<'m> {
             links: Vec::new(),
             prefix: "",
             matrix: source.matrix.as_ref().map_or("X", |matrix| matrix.get_ref().as_str()),
-            gene_column: None,
-            gene_match: None,
-            gene_unmatched: None,
+            genes,
+            gene_attributes: Vec::new(),
         };
         if let Some(cells) = &source.cells {
             plan.prefix = cells.get_ref().prefix.as_deref().unwrap_or_default();
@@ -96,32 +106,36 @@ impl<'m> Plan<'m> {
                 let id = schema.node_attribute(cell, attribute).map_err(manifest.at(cells))?;
                 plan.attributes.push((id, schema.node(cell).attributes[id.index()].kind, column));
             }
-            for (name, column) in &cells.get_ref().links {
+            for (name, spec) in &cells.get_ref().links {
                 let id = schema.relation(name).map_err(manifest.at(cells))?;
                 let link = schema.edge(id);
                 if link.source != cell {
                     let message = format!("relation {} does not start at {}", schema.relation_title(id), schema.node(cell).name);
                     return Err(manifest.error(cells.span(), message));
                 }
-                plan.links.push((id, link.target, link.attributes.len(), column));
+                if spec.column.is_none() {
+                    return Err(manifest.error(cells.span(), format!("`{name}` needs `column`, a column of `obs`")));
+                }
+                plan.links.push((id, Reference::of(manifest, schema, link.target, spec, cells.span())?));
             }
         }
         if let Some(genes) = &source.genes {
-            plan.gene_column = genes.get_ref().column.as_deref();
-            plan.gene_unmatched = genes.get_ref().unmatched;
-            if let Some(name) = &genes.get_ref().r#match {
-                plan.gene_match = Some(schema.node_attribute(gene, name).map_err(manifest.at(genes))?);
+            for (attribute, column) in &genes.get_ref().attributes {
+                let id = schema.node_attribute(gene, attribute).map_err(manifest.at(genes))?;
+                plan.gene_attributes.push((id, schema.node(gene).attributes[id.index()].kind, column));
             }
         }
         Ok(plan)
     }
 }
 
-fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Vec<u32>> {
+fn read_cells(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<'_>) -> Result<Vec<u32>> {
     let obs = file.frame("obs")?;
     // Every column is looked up before the first cell is made, so that a misspelt one is told at once.
     let columns = plan.attributes.iter().map(|(_, _, column)| obs.column(column)).collect::<Result<Vec<_>>>()?;
-    let linked = plan.links.iter().map(|(_, _, _, column)| obs.column(column)).collect::<Result<Vec<_>>>()?;
+    let column_of = |one: &Reference| obs.column(one.spec.column.as_deref().unwrap_or_default());
+    let linked = plan.links.iter().map(|(_, link)| link.chain().map(column_of).collect::<Result<Vec<_>>>());
+    let linked = linked.collect::<Result<Vec<_>>>()?;
     let mut cells = Vec::with_capacity(obs.index().len());
     for barcode in obs.index() {
         cells.push(sink.node(plan.cell, &format!("{}{barcode}", plan.prefix))?);
@@ -136,8 +150,6 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Ve
             format!("cell `{twice}` stands there twice; make the names unique (`obs_names_make_unique`)"),
         ));
     }
-    sink.read(cells.len() as u64);
-    sink.kept(cells.len() as u64);
     for ((attribute, kind, name), column) in plan.attributes.iter().zip(&columns) {
         for (row, &cell) in cells.iter().enumerate() {
             let value = column
@@ -148,15 +160,24 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Ve
             }
         }
     }
-    for ((relation, far, width, name), column) in plan.links.iter().zip(&linked) {
-        let missing = vec![EdgeValue::Missing; *width];
+    for ((relation, link), columns) in plan.links.iter().zip(&linked) {
+        let missing = vec![EdgeValue::Missing; schema.edge(*relation).attributes.len()];
+        let far = &schema.node(link.node_type).name;
         for (row, &cell) in cells.iter().enumerate() {
-            let value = column
-                .value(row, AttributeKind::Text)
-                .map_err(|message| Error::content(file.path(), format!("obs/{name}, row {row}"), message))?;
-            if let Some(Value::Text(text)) = value
-                && let Some(target) = sink.link(*far, &text, None, None, 0)?
-            {
+            let text = |(one, column): (&Reference, &Column)| match column.value(row, AttributeKind::Text) {
+                Ok(Some(Value::Text(text))) => Ok(text),
+                Ok(_) => Ok(String::new()),
+                Err(message) => {
+                    let name = one.spec.column.as_deref().unwrap_or_default();
+                    Err(Error::content(file.path(), format!("obs/{name}, row {row}"), message))
+                }
+            };
+            let texts = link.chain().zip(columns).map(text).collect::<Result<Vec<_>>>()?;
+            let named = link.nodes(|at| &texts[at], false, 0, sink)?;
+            if named.names == 0 {
+                sink.drop(&format!("cell that names no {far}"), &obs.index()[row]);
+            }
+            for target in named.nodes {
                 sink.edge(*relation, cell, target, None, &missing)?;
             }
         }
@@ -164,35 +185,80 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, sink: &mut Sink<'_>) -> Result<Ve
     Ok(cells)
 }
 
-/// The node of each row of `var`; `None` where nothing has that name.
-fn read_genes(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<'_>) -> Result<Vec<Option<u32>>> {
-    let path = if plan.matrix.starts_with("raw/") { "raw/var" } else { "var" };
-    let var = file.frame(path)?;
-    let names: Vec<String> = match plan.gene_column {
-        None => var.index().to_vec(),
-        Some(name) => {
-            let column = var.column(name)?;
-            let text = |row| match column.value(row, AttributeKind::Text) {
-                Ok(Some(Value::Text(text))) => text,
-                _ => String::new(),
-            };
-            (0..var.index().len()).map(text).collect()
-        }
-    };
-    let is_gene = schema.node(plan.gene).name == "gene";
-    names
-        .iter()
-        .map(|name| sink.link(plan.gene, if is_gene { unversioned(name) } else { name }, plan.gene_match, plan.gene_unmatched, 0))
-        .collect()
+/// A row of `var`: its name in the file, and its node or why there is none.
+struct Gene {
+    name: String,
+    node: Result<u32, String>,
 }
 
-fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Option<u32>], sink: &mut Sink<'_>) -> Result<()> {
+fn read_genes(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<'_>) -> Result<Vec<Gene>> {
+    let path = if plan.matrix.starts_with("raw/") { "raw/var" } else { "var" };
+    let var = file.frame(path)?;
+    let names_of = |one: &Reference| -> Result<Vec<String>> {
+        let Some(name) = &one.spec.column else { return Ok(var.index().to_vec()) };
+        let column = var.column(name)?;
+        let text = |row| match column.value(row, AttributeKind::Text) {
+            Ok(Some(Value::Text(text))) => Ok(text),
+            Ok(_) => Ok(String::new()),
+            Err(message) => Err(Error::content(file.path(), format!("{path}/{name}, row {row}"), message)),
+        };
+        (0..var.index().len()).map(text).collect()
+    };
+    let columns = plan.gene_attributes.iter().map(|(_, _, column)| var.column(column)).collect::<Result<Vec<_>>>()?;
+    let chain = plan.genes.chain().map(|one| Ok((one, names_of(one)?))).collect::<Result<Vec<_>>>()?;
+    let names = chain.first().map_or(&[][..], |(_, names)| names);
+    let is_gene = schema.node(plan.gene).name == "gene";
+    let keys: Vec<&str> = names.iter().map(|name| if is_gene { unversioned(name) } else { name }).collect();
+    let found = keys.iter().map(|key| plan.genes.find(key, sink)).collect::<Result<Vec<Match>>>()?;
+    let mut taken: HashSet<u32> =
+        found.iter().filter_map(|found| if let Match::Node(node) = found { Some(*node) } else { None }).collect();
+    let mut genes = Vec::with_capacity(keys.len());
+    for (row, (&key, found)) in keys.iter().zip(found).enumerate() {
+        let mut instead = None;
+        if !matches!(found, Match::Node(_)) {
+            for (one, names) in chain.iter().skip(1) {
+                if let Match::Node(node) = one.find(&names[row], sink)?
+                    && taken.insert(node)
+                {
+                    instead = Some(one.resolve(&names[row], 0, sink)?);
+                    break;
+                }
+            }
+        }
+        let node = match instead {
+            Some(node) => node,
+            None if key.is_empty() => Err(format!("row of `{path}` that names no {}", schema.node(plan.gene).name)),
+            None => {
+                let node = plan.genes.resolve(key, 0, sink)?;
+                if let (Match::Nothing, Ok(node)) = (found, &node) {
+                    for ((attribute, kind, column), values) in plan.gene_attributes.iter().zip(&columns) {
+                        let wrong = |message| Error::content(file.path(), format!("{path}/{column}, row {row}"), message);
+                        if let Some(value) = values.value(row, *kind).map_err(wrong)? {
+                            sink.set(plan.gene, *node, *attribute, value)?;
+                        }
+                    }
+                }
+                node
+            }
+        };
+        let name = if key.is_empty() { var.index()[row].clone() } else { key.to_owned() };
+        genes.push(Gene { name, node });
+    }
+    Ok(genes)
+}
+
+/// What is read and kept are the matrix' entries that are not zero.
+fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Gene], sink: &mut Sink<'_>) -> Result<()> {
     let matrix = file.matrix(plan.matrix, cells.len(), genes.len())?;
     let mut totals = vec![0.0_f64; cells.len()];
     let mut values = vec![EdgeValue::Missing; plan.width];
-    let mut unmatched = 0_u64;
-    let mut entries = 0_u64;
+    let mut lost = vec![0_u64; genes.len()];
+    let (mut stored, mut entries) = (0_u64, 0_u64);
     matrix.each(|row, column, value| {
+        stored += 1;
+        if stored.is_multiple_of(1 << 16) {
+            sink.progress_share(stored, matrix.stored());
+        }
         if value == 0.0 {
             return Ok(());
         }
@@ -202,8 +268,8 @@ fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Option<u
         }
         totals[row] += value;
         entries += 1;
-        let Some(gene) = genes[column] else {
-            unmatched += 1;
+        let Ok(gene) = genes[column].node else {
+            lost[column] += 1;
             return Ok(());
         };
         if let Some(attribute) = plan.value {
@@ -212,9 +278,11 @@ fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Option<u
         sink.edge(plan.relation, cells[row], gene, None, &values)
     })?;
     sink.read(entries);
-    sink.kept(entries - unmatched);
-    if unmatched > 0 {
-        sink.drop_many("matrix entries of a gene that no node is", unmatched, "");
+    sink.kept(entries - lost.iter().sum::<u64>());
+    for (gene, &count) in genes.iter().zip(&lost) {
+        if let (Err(reason), true) = (&gene.node, count > 0) {
+            sink.drop_many(&format!("entry in a column: {reason}"), count, &gene.name);
+        }
     }
     if let Some(total) = plan.total {
         for (&cell, &sum) in cells.iter().zip(&totals) {
