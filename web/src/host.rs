@@ -39,10 +39,12 @@ mod tests {
 
     #[test]
     fn only_the_loopbacks_names_are_its_own() {
-        for host in ["localhost", "localhost:7373", "LOCALHOST", "127.0.0.1:1", "127.1.2.3", "[::1]:7373", "[::1]", "a.localhost"] {
+        for host in ["localhost", "localhost:7373", "LOCALHOST", "127.0.0.1:1", "127.1.2.3", "[::1]:7373", "[::1]", "a.localhost"]
+        {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:7373", "10.0.0.1", "[::2]:1", "[::1]x"] {
+        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:7373", "10.0.0.1", "[::2]:1", "[::1]x"]
+        {
             assert!(!is_loopback(host), "{host}");
         }
     }

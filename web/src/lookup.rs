@@ -27,10 +27,12 @@ pub fn node_type(schema: &Schema, parameter: &str, name: &str) -> Result<NodeTyp
 pub fn node(snapshot: &Snapshot, node_type: NodeTypeId, parameter: &str, key: &str) -> Result<u32, ApiError> {
     match snapshot.resolve(node_type, key) {
         Ok(node) => Ok(node),
-        Err(error @ relata::Error::UnknownKey { .. }) => {
-            Err(ApiError::unknown(ErrorCode::UnknownKey, parameter, error.to_string())
-                .suggesting(snapshot.nearest_keys(node_type, key, SUGGESTIONS)))
-        }
+        Err(error @ relata::Error::UnknownKey { .. }) => Err(ApiError::unknown(
+            ErrorCode::UnknownKey,
+            parameter,
+            error.to_string(),
+        )
+        .suggesting(snapshot.nearest_keys(node_type, key, SUGGESTIONS))),
         Err(other) => Err(ApiError::internal(other)),
     }
 }

@@ -1,3 +1,5 @@
+//! A port, and what a network asks for: time-outs, a most of connections, an orderly end.
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -15,8 +15,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Query(pairs) =
-            Query::try_from_uri(&parts.uri).map_err(|error| ApiError::bad_query("query", error.body_text()))?;
+        let Query(pairs) = Query::try_from_uri(&parts.uri).map_err(|error| ApiError::bad_query("query", error.body_text()))?;
         Ok(Self { pairs })
     }
 }

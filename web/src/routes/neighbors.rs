@@ -85,9 +85,8 @@ fn chosen(
     relation: Option<&str>,
     direction: Option<Direction>,
 ) -> Result<Vec<(RelationId, Direction)>, ApiError> {
-    let relation = relation
-        .map(|name| lookup::relation(schema, "relation", name, Some(node_type), StatusCode::BAD_REQUEST))
-        .transpose()?;
+    let relation =
+        relation.map(|name| lookup::relation(schema, "relation", name, Some(node_type), StatusCode::BAD_REQUEST)).transpose()?;
     let fits = |way: &(RelationId, Direction)| {
         relation.is_none_or(|relation| way.0 == relation)
             && direction.is_none_or(|direction| way.1 == direction || schema.edge(way.0).symmetric)
@@ -116,7 +115,9 @@ fn round_robin(lengths: &[usize], offset: usize, limit: usize) -> Vec<(usize, us
         if before(middle) <= offset { low = middle } else { high = middle - 1 }
     }
     (low..longest)
-        .flat_map(|round| lengths.iter().enumerate().filter(move |&(_, &length)| length > round).map(move |(list, _)| (list, round)))
+        .flat_map(|round| {
+            lengths.iter().enumerate().filter(move |&(_, &length)| length > round).map(move |(list, _)| (list, round))
+        })
         .skip(offset - before(low))
         .take(limit)
         .collect()

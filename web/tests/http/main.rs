@@ -1,0 +1,7 @@
+//! The whole application, on a small store that each test can read for itself.
+
+mod answers;
+mod mistakes;
+mod port;
+mod small;
+mod swap;
