@@ -1,0 +1,254 @@
+//! Random numbers that depend on what they are for, not on when they are drawn.
+//!
+//! A [`Key`] is a hash of everything that names a choice (purpose, seed, draw, node, relation, …); a [`Random`] counts up
+//! from it. So a choice is the same on any thread, in any order, and whatever else is chosen.
+//!
+//! **Invariant:** what names a choice is hashed in, word by word, never added: draw 1 of node 2 has nothing to do with
+//! draw 2 of node 1.
+
+use std::ops::Range;
+
+/// SplitMix64's increment: 2⁶⁴ divided by the golden ratio, odd.
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What a choice is for, as 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(u64);
+
+impl Key {
+    /// The key of a purpose (a text of the program's own, such as `"relata training order"`) and a user's seed.
+    pub fn new(purpose: &str, seed: u64) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(purpose);
+        hasher.update(&seed.to_le_bytes());
+        let mut word = [0; 8];
+        hasher.finalize_xof().fill(&mut word);
+        Self(u64::from_le_bytes(word))
+    }
+
+    /// The key of one thing among those that this key is for. The order of calls matters.
+    #[must_use]
+    pub fn with(self, word: u64) -> Self {
+        Self(mix(self.0 ^ mix(word.wrapping_add(GOLDEN))))
+    }
+
+    /// The numbers of this key, from the first.
+    pub fn random(self) -> Random {
+        Random { state: self.0 }
+    }
+}
+
+/// SplitMix64: number i is a mixture of key + i × [`GOLDEN`].
+///
+/// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, with the mixing constants
+/// of Stafford's variant 13.
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The next 64 bits.
+    pub fn word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GOLDEN);
+        mix(self.state)
+    }
+
+    /// A number below `bound`, each equally likely; 0 if `bound` is 0.
+    ///
+    /// Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 29(1), 2019, algorithm 5.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        let mut product = u128::from(self.word()) * u128::from(bound);
+        if (product as u64) < bound {
+            let threshold = bound.wrapping_neg() % bound;
+            while (product as u64) < threshold {
+                product = u128::from(self.word()) * u128::from(bound);
+            }
+        }
+        (product >> 64) as u64
+    }
+
+    /// Puts things in a random order, each equally likely (Fisher and Yates, as Durstenfeld gives it, CACM 7(7), 1964).
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for last in (1..things.len()).rev() {
+            things.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+
+    /// The numbers `0..count` in a random order: an epoch's.
+    pub fn permutation(&mut self, count: u32) -> Vec<u32> {
+        let mut numbers: Vec<u32> = (0..count).collect();
+        self.shuffle(&mut numbers);
+        numbers
+    }
+
+    /// Chooses `most` of the candidates in `range`, all of them if they are fewer; each set of that size is equally likely.
+    /// They come in `chosen`, ascending; what was in it goes.
+    ///
+    /// Where few are chosen of many, it draws from the range until enough different candidates have come, so that the time
+    /// depends on `most` and not on the range. Since no candidate is treated otherwise than another, no set is either.
+    /// Else it goes through the range once (Knuth, TAOCP volume 2, 3.4.2, algorithm S).
+    pub fn choose(
+        &mut self,
+        range: Range<usize>,
+        most: usize,
+        mut is_candidate: impl FnMut(usize) -> bool,
+        chosen: &mut Vec<usize>,
+    ) {
+        chosen.clear();
+        if range.len() / 4 >= most {
+            // With candidates throughout, 1.2 × most draws are expected; with hardly any, the range is gone through.
+            let mut draws = if most == 0 { 0 } else { 4 * most + 16 };
+            while chosen.len() < most && draws > 0 {
+                while chosen.len() < most && draws > 0 {
+                    draws -= 1;
+                    let position = range.start + self.below(range.len() as u64) as usize;
+                    if is_candidate(position) {
+                        chosen.push(position);
+                    }
+                }
+                chosen.sort_unstable();
+                chosen.dedup();
+            }
+            if chosen.len() == most {
+                return;
+            }
+            chosen.clear();
+        }
+        chosen.extend(range.filter(|&position| is_candidate(position)));
+        if chosen.len() > most {
+            let (mut wanted, mut left) = (most as u64, chosen.len() as u64);
+            chosen.retain(|_| {
+                let is_taken = self.below(left) < wanted;
+                wanted -= u64::from(is_taken);
+                left -= 1;
+                is_taken
+            });
+        }
+    }
+}
+
+/// SplitMix64's finaliser: one to one, and every bit of the input changes about half of the output's.
+fn mix(mut word: u64) -> u64 {
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// χ² of counts that should be equal, with as many degrees of freedom as there are counts less one.
+    fn chi_square(counts: impl ExactSizeIterator<Item = u64> + Clone) -> f64 {
+        let expected = counts.clone().sum::<u64>() as f64 / counts.len() as f64;
+        counts.map(|count| (count as f64 - expected).powi(2) / expected).sum()
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        // The first five of seed 1234567, as the algorithm's reference implementation in C gives them.
+        let mut random = Random { state: 1_234_567 };
+        let expected = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        assert_eq!(expected.map(|_| random.word()), expected);
+    }
+
+    #[test]
+    fn keys_differ_by_purpose_seed_word_and_the_order_of_words() {
+        let key = Key::new("a test", 1);
+        let keys = [
+            key,
+            Key::new("another test", 1),
+            Key::new("a test", 2),
+            key.with(0),
+            key.with(1),
+            key.with(2),
+            key.with(1).with(2),
+            key.with(2).with(1),
+            key.with(3),
+            key.with(0).with(0),
+        ];
+        assert_eq!(keys.iter().map(|key| key.0).collect::<BTreeSet<_>>().len(), keys.len());
+        assert_eq!(key.with(1).random().word(), Key::new("a test", 1).with(1).random().word());
+    }
+
+    #[test]
+    fn below_is_even_where_a_remainder_would_not_be() {
+        let mut random = Key::new("a test", 3).random();
+        // Of 64 bits, the remainder by 3 × 2⁶² would give the lowest third twice as often.
+        let bound = 3 << 62;
+        let mut counts = [0; 3];
+        for _ in 0..30_000 {
+            counts[(random.below(bound) / (1 << 62)) as usize] += 1;
+        }
+        let found = chi_square(counts.into_iter());
+        assert!(found < 13.8, "χ² {found} of {counts:?} (2 degrees of freedom, p = 0.001)");
+        assert_eq!((random.below(0), random.below(1)), (0, 0));
+    }
+
+    #[test]
+    fn every_order_is_equally_likely() {
+        let mut random = Key::new("a test", 4).random();
+        let mut counts = BTreeMap::new();
+        for _ in 0..24_000 {
+            *counts.entry(random.permutation(4)).or_insert(0_u64) += 1;
+        }
+        assert_eq!(counts.len(), 24);
+        let found = chi_square(counts.values().copied());
+        assert!(found < 49.7, "χ² {found} (23 degrees of freedom, p = 0.001)");
+    }
+
+    /// Counts each set that `choose` gives, over many keys.
+    fn sets(range: Range<usize>, most: usize, is_candidate: impl Fn(usize) -> bool) -> BTreeMap<Vec<usize>, u64> {
+        let mut counts = BTreeMap::new();
+        let mut chosen = vec![99];
+        for draw in 0..40_000 {
+            Key::new("a test", 5).with(draw).random().choose(range.clone(), most, &is_candidate, &mut chosen);
+            assert!(chosen.is_sorted_by(|one, other| one < other), "{chosen:?}");
+            assert!(chosen.iter().all(|&position| range.contains(&position) && is_candidate(position)), "{chosen:?}");
+            *counts.entry(chosen.clone()).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn every_set_of_candidates_is_equally_likely() {
+        // In turn: gone through; drawn; drawn with some refused; drawn in vain, then gone through.
+        type Case = (Range<usize>, usize, fn(usize) -> bool, usize, f64);
+        let cases: [Case; 4] = [
+            (10..16, 3, |_| true, 20, 43.8),
+            (7..19, 2, |_| true, 66, 106.0),
+            (0..13, 3, |position| position % 2 == 0, 35, 65.3),
+            (0..400, 2, |position| position % 80 == 79, 10, 27.9),
+        ];
+        for (range, most, is_candidate, expected, highest) in cases {
+            let counts = sets(range.clone(), most, is_candidate);
+            assert_eq!(counts.len(), expected, "{most} of {range:?}");
+            let found = chi_square(counts.values().copied());
+            assert!(found < highest, "{most} of {range:?}: χ² {found}, expected below {highest} (p = 0.001)");
+        }
+    }
+
+    #[test]
+    fn all_are_chosen_where_there_are_no_more() {
+        let mut chosen = Vec::new();
+        let mut random = Key::new("a test", 6).random();
+        for most in [5, 6, usize::MAX] {
+            random.choose(3..8, most, |_| true, &mut chosen);
+            assert_eq!(chosen, [3, 4, 5, 6, 7]);
+        }
+        random.choose(0..1000, 3, |position| position == 500, &mut chosen);
+        assert_eq!(chosen, [500]);
+        random.choose(0..1000, 0, |_| true, &mut chosen);
+        assert!(chosen.is_empty());
+        random.choose(4..4, 2, |_| true, &mut chosen);
+        assert!(chosen.is_empty());
+    }
+}
