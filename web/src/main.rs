@@ -50,7 +50,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         let address = listener.local_addr().context("cannot tell the address")?;
         println!("Relata serves {} at http://{address} (ctrl-c ends it)", cli.store.display());
         if !page::is_built() {
-            println!("This build has no page: install Node.js 20 or newer and build again for the full one");
+            println!("This build has no page: install Node.js 20.19 or newer and build again for the full one");
         }
         serve(listener, app(state), &ServeConfig::default(), told_to_end()).await?;
         Ok(())

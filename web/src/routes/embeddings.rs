@@ -1,12 +1,11 @@
 use axum::extract::State;
 use relata::embedding::{EmbeddingInfo, EmbeddingTable};
 use relata::snapshot::Snapshot;
-use relata_schema::nearest as nearest_names;
 use serde::{Deserialize, Serialize};
 
 use crate::request::{Body, Parameters, Segments};
 use crate::state::Answer;
-use crate::{ApiError, AppState, ErrorCode};
+use crate::{ApiError, AppState, ErrorCode, lookup};
 
 #[derive(Serialize)]
 struct ModelsAnswer {
@@ -141,7 +140,8 @@ fn row_of(snapshot: &Snapshot, table: &EmbeddingTable, name: &str) -> Result<usi
         return Ok(row);
     }
     let (model, of) = (&table.info.model, &table.info.node_type);
-    let resolved = snapshot.schema().node_type(of).ok().and_then(|node_type| {
+    let known_type = snapshot.schema().node_type(of).ok();
+    let resolved = known_type.and_then(|node_type| {
         let node = snapshot.resolve(node_type, name).ok()?;
         Some(snapshot.key(node_type, node))
     });
@@ -152,9 +152,10 @@ fn row_of(snapshot: &Snapshot, table: &EmbeddingTable, name: &str) -> Result<usi
         Some(key) => format!("{of} `{key}` has no vector of model `{model}`: it was embedded without it; `relata embed` anew"),
         None => format!("model `{model}` has no vector of a {of} with the key `{name}`"),
     };
-    let at = table.keys.partition_point(|known| known.as_str() < name);
-    let around = &table.keys[at.saturating_sub(2000)..(at + 2000).min(table.keys.len())];
-    let near = nearest_names(name, around.iter().map(String::as_str));
+    let near = match known_type {
+        Some(node_type) if resolved.is_none() => lookup::near_names(snapshot, node_type, name),
+        _ => Vec::new(),
+    };
     Err(ApiError::unknown(ErrorCode::UnknownKey, "key", message).suggesting(near))
 }
 

@@ -9,6 +9,7 @@ mod nodes;
 mod schema;
 mod search;
 mod stats;
+mod subgraph;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -28,6 +29,7 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/search", get(search::search))
         .route("/v1/nodes/{type}/{key}", get(nodes::node))
         .route("/v1/nodes/{type}/{key}/neighbors", get(neighbors::neighbors))
+        .route("/v1/subgraph", post(subgraph::subgraph))
         .route("/v1/embeddings", get(embeddings::list))
         .route("/v1/embeddings/{model}/{type}/nearest", post(embeddings::nearest))
         .route("/v1/embeddings/{model}/{type}/{key}", get(embeddings::vector))

@@ -307,7 +307,7 @@ async fn the_root_is_a_page_and_head_has_no_body() {
     let text = String::from_utf8(bytes(response).await).unwrap();
     assert!(text.contains("<title>Relata"), "{text}");
     if !relata_web::page::is_built() {
-        assert!(text.contains("Node.js 20 or newer"), "{text}");
+        assert!(text.contains("Node.js 20.19 or newer"), "{text}");
     }
     for path in ["/", "/health"] {
         let response = send(&app, Request::head(path).body(Body::empty()).unwrap()).await;
@@ -315,4 +315,95 @@ async fn the_root_is_a_page_and_head_has_no_body() {
         assert!(bytes(response).await.is_empty());
     }
     assert_eq!(get(&app, "/no/such/file.js").await.0, 404);
+}
+
+/// One hop with a fanout as large as any degree is every edge of the seed, each once.
+#[tokio::test]
+async fn a_subgraph_of_one_hop_is_the_whole_neighborhood() {
+    let small = Small::new();
+    let app = small.app();
+    let (status, answer) = post(&app, "/v1/subgraph", r#"{"seeds": [{"type": "donor", "key": "d 1"}], "hops": 1}"#).await;
+    assert_eq!(status, 200, "{answer}");
+    let visit = |target, time, attributes| json!({"relation": "donor.visited.tissue", "source": 0, "target": target, "time": time, "attributes": attributes});
+    let tissue = |key: &str, label: &str| json!({"type": "tissue", "key": key, "label": label, "hop": 1, "seed": false});
+    assert_eq!(
+        answer,
+        json!({
+            "snapshot": small.snapshot().id().as_str(),
+            "nodes": [
+                {"type": "donor", "key": "d 1", "label": "d 1", "hop": 0, "seed": true},
+                tissue("UBERON:0002048", "lung"),
+                tissue("UBERON:0000178", "blood"),
+            ],
+            "edges": [
+                visit(1, json!(null), json!({"urgent": null, "reason": "check", "samples": 3})),
+                visit(1, json!(-7), json!({"urgent": false, "reason": null, "samples": null})),
+                visit(2, json!(30), json!({"urgent": true, "reason": "fever", "samples": 2})),
+            ],
+        })
+    );
+}
+
+#[tokio::test]
+async fn edges_of_a_subgraph_run_in_their_relations_direction_and_exist() {
+    let small = Small::new();
+    let (app, snapshot) = (small.app(), small.snapshot());
+    let schema = snapshot.schema();
+    let body = r#"{"seeds": [{"type": "gene", "key": "tp53"}, {"type": "gene", "key": "ENSG3"}], "hops": 3, "fanout": 100}"#;
+    let (status, answer) = post(&app, "/v1/subgraph", body).await;
+    assert_eq!(status, 200, "{answer}");
+    let (nodes, edges) = (answer["nodes"].as_array().unwrap(), answer["edges"].as_array().unwrap());
+    let end = |edge: &serde_json::Value, end: &str| {
+        let node = &nodes[edge[end].as_u64().unwrap() as usize];
+        let node_type = schema.node_type(node["type"].as_str().unwrap()).unwrap();
+        (node_type, snapshot.find(node_type, node["key"].as_str().unwrap()).unwrap(), node["hop"].as_u64().unwrap())
+    };
+    for edge in edges {
+        let relation = schema.relation(edge["relation"].as_str().unwrap()).unwrap();
+        let (source, target) = (end(edge, "source"), end(edge, "target"));
+        assert_eq!((source.0, target.0), (schema.edge(relation).source, schema.edge(relation).target), "{edge}");
+        let fars = snapshot.adjacency(relation, Direction::Outgoing).neighbors(source.1);
+        assert!(fars.contains(&target.1), "{edge}");
+        assert!(source.2.abs_diff(target.2) <= 1, "{edge}");
+    }
+    // All edges are within three hops of TP53, and the seed that was asked for twice is one.
+    assert_eq!(edges.len(), 13);
+    assert_eq!(nodes.iter().filter(|node| node["seed"] == true).count(), 1);
+    assert_eq!(nodes.len(), 9, "{answer}"); // all but the third cell
+}
+
+#[tokio::test]
+async fn relations_cutoff_fanout_and_seed_decide_what_a_subgraph_shows() {
+    let small = Small::new();
+    let app = small.app();
+    let ask = async |rest: &str| {
+        let body = format!(r#"{{"seeds": [{{"type": "tissue", "key": "blood"}}], {rest}}}"#);
+        let (status, answer) = post(&app, "/v1/subgraph", body).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let relations = async |rest: &str| {
+        let answer = ask(rest).await;
+        let names = answer["edges"].as_array().unwrap().iter().map(|edge| edge["relation"].as_str().unwrap().to_owned());
+        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(relations(r#""hops": 1, "relations": ["visited"]"#).await, ["donor.visited.tissue"]);
+    assert_eq!(relations(r#""hops": 1, "relations": ["visited"], "cutoff": 29"#).await, [""; 0]);
+    assert_eq!(relations(r#""hops": 1, "relations": ["visited"], "cutoff": 30"#).await, ["donor.visited.tissue"]);
+    assert_eq!(
+        relations(r#""hops": 1, "relations": ["tissue.is_a.tissue", "gene.present_in.tissue"]"#).await,
+        ["gene.present_in.tissue", "tissue.is_a.tissue"]
+    );
+    let drawn = async |seed: u64| {
+        let relation = r#""hops": 1, "fanout": 1, "relations": ["gene.present_in.tissue"]"#;
+        let answer = ask(&format!(r#"{relation}, "seed": {seed}"#)).await;
+        assert_eq!(answer["edges"].as_array().unwrap().len(), 1);
+        answer["nodes"][1]["key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(drawn(5).await, drawn(5).await);
+    let mut keys = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        keys.insert(drawn(seed).await);
+    }
+    assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["ENSG1", "ENSG2", "ENSG3"]);
 }

@@ -29,6 +29,9 @@ async fn unknown_names_in_paths_are_404_with_the_nearest() {
         ("/v1/nodes/gene/ENSG9", "unknown_key", "key", "ENSG1"),
         ("/v1/nodes/gene/ensg99/neighbors", "unknown_key", "key", "ENSG1"),
         ("/v1/nodes/tissue/UBERON:0000179", "unknown_key", "key", "UBERON:0000178"),
+        // No key is near, but a label is.
+        ("/v1/nodes/gene/TP35", "unknown_key", "key", "TP53"),
+        ("/v1/nodes/tissue/bloood/neighbors", "unknown_key", "key", "blood"),
         // Two genes have this synonym: neither is meant, both are named.
         ("/v1/nodes/gene/twice", "unknown_key", "key", "ENSG1"),
         ("/v1/embeddings/frist/cell/c1", "unknown_model", "model", "first"),
@@ -123,6 +126,56 @@ async fn bad_fields_of_a_body_are_422_and_named() {
     for body in ["", "{", "nonsense", r#"{"key": "c1"} and more"#] {
         check(body, post(&app, path, body).await, (400, "bad_parameter", Some("body")));
     }
+}
+
+#[tokio::test]
+async fn bad_fields_of_a_question_for_a_subgraph_are_named() {
+    let small = Small::new();
+    let app = small.app();
+    let good = r#"{"type": "gene", "key": "ENSG1"}"#;
+    for (body, status, code, parameter) in [
+        ("{}".to_owned(), 422, "bad_parameter", "seeds"),
+        (r#"{"seeds": []}"#.to_owned(), 422, "bad_parameter", "seeds"),
+        (format!(r#"{{"seeds": [{}]}}"#, [good; 101].join(",")), 422, "bad_parameter", "seeds"),
+        (format!(r#"{{"seeds": [{good}, {{"type": "gene"}}]}}"#), 422, "bad_parameter", "seeds[1].key"),
+        (format!(r#"{{"seeds": [{good}, {{"type": "gene", "key": 7}}]}}"#), 422, "bad_parameter", "seeds[1].key"),
+        (format!(r#"{{"seeds": [{good}, {{"type": "gnee", "key": "a"}}]}}"#), 404, "unknown_type", "seeds[1].type"),
+        (format!(r#"{{"seeds": [{good}, {{"type": "gene", "key": "a"}}]}}"#), 404, "unknown_key", "seeds[1].key"),
+        (format!(r#"{{"seeds": [{good}], "hops": 0}}"#), 422, "bad_parameter", "hops"),
+        (format!(r#"{{"seeds": [{good}], "hops": 5}}"#), 422, "bad_parameter", "hops"),
+        (format!(r#"{{"seeds": [{good}], "fanout": 101}}"#), 422, "bad_parameter", "fanout"),
+        (format!(r#"{{"seeds": [{good}], "fanout": 0}}"#), 422, "bad_parameter", "fanout"),
+        (format!(r#"{{"seeds": [{good}], "cutoff": 1.5}}"#), 422, "bad_parameter", "cutoff"),
+        (format!(r#"{{"seeds": [{good}], "hop": 1}}"#), 422, "bad_parameter", "hop"),
+        (format!(r#"{{"seeds": [{good}], "relations": []}}"#), 422, "bad_parameter", "relations"),
+        (format!(r#"{{"seeds": [{good}], "relations": ["expresses", "expreses"]}}"#), 400, "unknown_relation", "relations[1]"),
+        (format!(r#"{{"seeds": [{good}], "relations": ["is_a"]}}"#), 422, "bad_parameter", "relations[0]"),
+    ] {
+        check(&body, post(&app, "/v1/subgraph", body.clone()).await, (status, code, Some(parameter)));
+    }
+}
+
+/// 1,200 genes that all interact: a hop brings 100 edges, a second 10,000 more, and with them nearly all genes, so that a
+/// third could bring 100 of each.
+#[tokio::test]
+async fn a_subgraph_that_would_be_too_large_is_refused_before_it_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = relata_schema::Schema::biology();
+    let mut writer = relata::snapshot::SnapshotWriter::create(folder.path(), &schema).unwrap();
+    let keys: Vec<String> = (0..1200).map(|at| format!("g{at:04}")).collect();
+    writer.nodes(schema.node_type("gene").unwrap(), &keys).unwrap();
+    let (sources, targets) = (0..1200_u32).flat_map(|one| (one + 1..1200).map(move |other| (one, other))).unzip();
+    let edges = relata::snapshot::EdgeData { sources, targets, ..Default::default() };
+    writer.relation(schema.relation("interacts").unwrap(), edges).unwrap();
+    writer.publish(&[]).unwrap();
+    let app = relata_web::app(relata_web::AppState::open(folder.path()).unwrap());
+    let ask = |hops: u32| format!(r#"{{"seeds": [{{"type": "gene", "key": "g0000"}}], "fanout": 100, "hops": {hops}}}"#);
+    let (status, answer) = post(&app, "/v1/subgraph", ask(2)).await;
+    assert_eq!(status, 200);
+    let edges = answer["edges"].as_array().unwrap().len();
+    assert!((9_000..=100 + 100 * 100).contains(&edges), "{edges}");
+    let answer = check("hops", post(&app, "/v1/subgraph", ask(3)).await, (422, "bad_parameter", Some("hops")));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("hop 3"), "{answer}");
 }
 
 #[tokio::test]
