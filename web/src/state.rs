@@ -81,19 +81,14 @@ impl AppState {
         })
     }
 
-    /// The store's folder.
-    pub fn store(&self) -> &Path {
-        &self.inner.store
-    }
-
     /// The store's embeddings.
-    pub fn tables(&self) -> &Tables {
+    pub(crate) fn tables(&self) -> &Tables {
         &self.inner.tables
     }
 
     /// The current snapshot: a look at one small file, and milliseconds where it is a new one. Where the new one cannot
     /// be opened, the log says so and the one before stays.
-    pub fn view(&self) -> Arc<View> {
+    pub(crate) fn view(&self) -> Arc<View> {
         let held = Arc::clone(&self.inner.view.read().unwrap_or_else(PoisonError::into_inner));
         let Some(named) = Snapshot::current_id(&self.inner.store).filter(|named| held.named.as_ref() != Some(named)) else {
             return held;
@@ -123,7 +118,7 @@ impl AppState {
     ///
     /// # Errors
     /// Those of `work`; [`ApiError::internal`] when it panics.
-    pub async fn answer(
+    pub(crate) async fn answer(
         &self,
         work: impl FnOnce(&Self) -> Result<Answer, ApiError> + Send + 'static,
     ) -> Result<Answer, ApiError> {

@@ -3,5 +3,6 @@
 mod answers;
 mod mistakes;
 mod port;
+mod program;
 mod small;
 mod swap;
