@@ -48,14 +48,16 @@ export function select(
   return h("label", { class: "field" }, h("span", {}, label), box);
 }
 
-/** A table that scrolls sideways where there is no room. Headings that start with `#` stand over numbers. */
+/** A table that scrolls sideways where there is no room. A heading with `#` before it stands over numbers, one with `?` gives way on a narrow screen. */
 export function table(headings: readonly string[], rows: readonly HTMLElement[], label: string): HTMLElement {
-  const head = headings.map((text) =>
-    text.startsWith("#") ? h("th", { scope: "col", class: "number" }, text.slice(1)) : h("th", { scope: "col" }, text),
-  );
+  const kinds: Record<string, string> = { "#": "number", "?": "optional" };
+  const head = headings.map((text) => {
+    const kind = kinds[text.charAt(0)];
+    return h("th", { scope: "col", class: kind }, kind ? text.slice(1) : text);
+  });
   return h(
     "div",
-    { class: "scroll", role: "region", "aria-label": label, tabindex: "0" },
+    { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
     h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows)),
   );
 }

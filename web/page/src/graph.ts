@@ -8,9 +8,13 @@ import { shorten, title, value, words } from "./format";
 import type { Neighbourhood, ShownEdge, ShownNode } from "./neighbourhood";
 import { onScheme, palette } from "./palette";
 import { place } from "./tip";
-import { look, relationOf } from "./types";
+import { look, negative, relationOf } from "./types";
 
 cytoscape.use(fcose);
+
+// Cytoscape writes one style element into the head, unless an element of this id is there; a strict content security policy
+// forbids it, and style.css already places the canvas.
+if (!document.getElementById("__________cytoscape_stylesheet")) document.head.append(h("meta", { id: "__________cytoscape_stylesheet" }));
 
 export interface Events {
   /** A node or an edge was picked, or nothing. */
@@ -19,11 +23,11 @@ export interface Events {
   open(node: ShownNode): void;
 }
 
-const LABEL = 22;
+const LABEL = 26;
 const NODE = 22;
 const CENTRE = 40;
-/** With more edges than this, labels of edges appear only where one points or has zoomed in. */
-const LABELLED = 30;
+/** With more edges than this, one edge of each relation and direction speaks for all, until one points at another or zooms in. */
+const LABELLED = 24;
 
 export class GraphDrawing {
   private readonly cy: cytoscape.Core;
@@ -62,22 +66,34 @@ export class GraphDrawing {
     const places = this.places(nodes, origin, from === null ? 220 : 110);
     this.cy.add(nodes.map((node, at) => ({ group: "nodes", data: this.nodeData(node), position: places[at] ?? origin })));
     this.cy.add(edges.map((edge) => ({ group: "edges", data: this.edgeData(edge) })));
-    this.cy.edges().toggleClass("quiet", this.cy.edges().length > LABELLED);
-    this.cy
-      .layout({
-        name: "fcose",
-        quality: "proof",
-        randomize: false,
-        animate: !this.calm && from !== null,
-        animationDuration: 350,
-        nodeDimensionsIncludeLabels: true,
-        idealEdgeLength: 110,
-        nodeRepulsion: 9000,
-        nodeSeparation: 90,
-        padding: 28,
-        ...(fixed.length > 0 && { fixedNodeConstraint: fixed }),
-      } as cytoscape.LayoutOptions)
-      .run();
+    const layout = this.cy.layout({
+      name: "fcose",
+      quality: "proof",
+      randomize: false,
+      animate: !this.calm && from !== null,
+      animationDuration: 350,
+      nodeDimensionsIncludeLabels: true,
+      idealEdgeLength: [...this.shown.nodes.values()].some((node) => node.hop > 1) ? 70 : 110,
+      nodeRepulsion: 9000,
+      padding: 28,
+      ...(fixed.length > 0 && { fixedNodeConstraint: fixed }),
+    } as cytoscape.LayoutOptions);
+    layout.one("layoutstop", () => this.quieten());
+    layout.run();
+  }
+
+  /** Leaves a label to the longest edge of each kind where there are many. */
+  private quieten(): void {
+    const edges = this.cy.edges();
+    edges.toggleClass("quiet", edges.length > LABELLED);
+    const longest = new Map<string, { edge: cytoscape.EdgeSingular; length: number }>();
+    for (const edge of edges.toArray() as cytoscape.EdgeSingular[]) {
+      const [from, to] = [edge.source().position(), edge.target().position()];
+      const length = Math.hypot(from.x - to.x, from.y - to.y);
+      const kind = `${edge.data("relation")} ${edge.data("source") === this.shown.centre} ${edge.data("target") === this.shown.centre}`;
+      if (length > (longest.get(kind)?.length ?? 0)) longest.set(kind, { edge, length });
+    }
+    for (const { edge } of longest.values()) edge.removeClass("quiet");
   }
 
   /** Marks a node or an edge as picked, as if it had been clicked. */
@@ -106,24 +122,15 @@ export class GraphDrawing {
 
   private edgeData(edge: ShownEdge) {
     const relation = relationOf(this.schema, edge.relation);
-    const first = this.weight(edge);
     return {
       id: edge.id,
       source: edge.source,
       target: edge.target,
+      relation: edge.relation,
       label: words(relation?.bare ?? edge.relation),
       directed: relation?.symmetric ? 0 : 1,
-      negative: first !== null && first < 0 ? 1 : 0,
+      negative: negative(this.schema, edge.relation, edge.attributes) === null ? 0 : 1,
     };
-  }
-
-  /** The first number that the relation carries. */
-  private weight(edge: ShownEdge): number | null {
-    for (const { name } of relationOf(this.schema, edge.relation)?.attributes ?? []) {
-      const number = edge.attributes[name];
-      if (typeof number === "number") return number;
-    }
-    return null;
   }
 
   private listen(): void {

@@ -48,6 +48,7 @@ async function show(): Promise<void> {
   if (!(before?.view === "node" && route.view === "node" && before.type === route.type && before.key === route.key)) window.scrollTo(0, 0);
   if (before?.view !== route.view) main.replaceChildren();
   document.title = "Relata";
+  if (route.view !== "search") search.clear();
   main.setAttribute("aria-busy", "true");
   await view(route, signal);
   if (signal.aborted) return;

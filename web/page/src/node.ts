@@ -6,14 +6,17 @@ import { fill, h, loading, select, table } from "./dom";
 import { count, plural, title, value, words } from "./format";
 import { Neighbourhood, nodeId, type ShownEdge, type ShownNode } from "./neighbourhood";
 import { problem } from "./problem";
-import { format, go, type NodeRoute, nodeRoute } from "./router";
-import { arrow, badge, degreeText, glyph, relationOf } from "./types";
+import { format, go, LIMIT, type NodeRoute, nodeRoute } from "./router";
+import { arrow, badge, degreeText, glyph, negative, relationOf } from "./types";
 
 /** Neighbours that "expand" adds at a time. */
 const STEP = 20;
 /** Of each node and relation, in a subgraph of two or three steps. */
 const FANOUT = 6;
 const MOST = 1000;
+/** Neighbours at first where there is little room. */
+const FEW = 24;
+const narrow = window.matchMedia("(max-width: 640px)");
 
 export async function nodeView(main: HTMLElement, route: NodeRoute, signal: AbortSignal): Promise<void> {
   if (main.childElementCount === 0) fill(main, loading(route.key));
@@ -72,7 +75,8 @@ class NodePage {
 
   /** Asks for the neighbourhood and shows it. */
   async load(): Promise<void> {
-    const { relation, direction, limit, hops } = this.route;
+    const { relation, direction, hops } = this.route;
+    const limit = this.route.limit === LIMIT && this.route.as === "graph" && narrow.matches ? FEW : this.route.limit;
     try {
       if (hops === 1) {
         const answer = await api.neighbors(this.node.type, this.node.key, { relation, direction, limit }, this.signal);
@@ -127,7 +131,7 @@ class NodePage {
           "a",
           {
             class: "chip",
-            href: format({ ...this.route, limit: nodeRoute("", "").limit, ...to }),
+            href: format({ ...this.route, limit: LIMIT, ...to }),
             "aria-current": on ? "true" : null,
             "data-focus": `chip ${text}`,
           },
@@ -162,18 +166,23 @@ class NodePage {
   private drawLegend(): void {
     const present = new Map<string, number>();
     for (const { type } of this.shown.nodes.values()) present.set(type, (present.get(type) ?? 0) + 1);
-    const signed = [...this.shown.edges.values()].some((edge) => Object.values(edge.attributes).some((of) => typeof of === "number" && of < 0));
+    const signs = new Set<string>();
+    for (const { relation, attributes } of this.shown.edges.values()) {
+      const name = negative(this.schema, relation, attributes);
+      if (name !== null) signs.add(words(name));
+    }
     fill(
       this.legend,
       ...[...present].map(([type, number]) => h("li", {}, glyph(this.schema, type), words(type), " ", h("span", { class: "muted" }, count(number)))),
-      signed && h("li", {}, h("span", { class: "dashed", "aria-hidden": "true" }), "negative"),
+      signs.size > 0 && h("li", {}, h("span", { class: "dashed", "aria-hidden": "true" }), `negative ${[...signs].join(", ")}`),
     );
   }
 
   private tableOfEdges(): HTMLElement {
     const link = (id: string) => {
       const node = this.shown.nodes.get(id) as ShownNode;
-      const name = id === this.shown.centre ? h("strong", {}, title(node)) : h("a", { href: format(nodeRoute(node.type, node.key)) }, title(node));
+      if (id === this.shown.centre) return h("td", {}, h("span", { class: "named" }, glyph(this.schema, node.type), h("strong", {}, title(node))));
+      const name = h("a", { href: format(nodeRoute(node.type, node.key)) }, title(node));
       return h("td", {}, h("span", { class: "named" }, glyph(this.schema, node.type), name, node.label && node.label !== node.key ? h("code", {}, node.key) : null));
     };
     const rows = [...this.shown.edges.values()].map((edge) => {

@@ -12,7 +12,13 @@ export async function overview(main: HTMLElement, signal: AbortSignal): Promise<
   try {
     const [schema, stats] = await Promise.all([api.schema(), api.stats(signal)]);
     if (signal.aborted) return;
-    fill(main, h("h1", {}, "Overview"), tiles(stats), h("div", { class: "columns" }, types(schema, stats), relations(schema, stats)), models(stats), sources(stats));
+    fill(
+      main,
+      h("h1", {}, "Overview"),
+      tiles(stats),
+      h("div", { class: "columns" }, h("div", { class: "stack" }, types(schema, stats), models(stats)), relations(schema, stats)),
+      sources(stats),
+    );
   } catch (error) {
     if (!api.isAbort(error)) fill(main, h("h1", {}, "Overview"), problem(error));
   }
@@ -77,7 +83,7 @@ function relations(schema: api.Schema, stats: api.Stats): HTMLElement {
         ),
         about(relation.about),
       ),
-      h("td", {}, relation.attributes.map((attribute) => words(attribute.name)).join(", ") || "–"),
+      h("td", { class: "optional" }, relation.attributes.map((attribute) => words(attribute.name)).join(", ") || "–"),
       h("td", { class: "number" }, count(relation.edges)),
     ),
   );
@@ -85,7 +91,7 @@ function relations(schema: api.Schema, stats: api.Stats): HTMLElement {
     "section",
     { class: "card" },
     h("h2", {}, "Relations"),
-    table(["Relation", "Carries", "#Edges"], rows, "Edges of each relation"),
+    table(["Relation", "?Carries", "#Edges"], rows, "Edges of each relation"),
     absent > 0 && h("p", { class: "small muted" }, `In the schema, without edges: ${plural(absent, "relation")}.`),
   );
 }

@@ -14,6 +14,8 @@ export interface SearchBox {
   element: HTMLElement;
   /** Shows what was searched, when a search page is opened by its address. */
   show(q: string, type: string | null): void;
+  /** Empties the box, unless somebody is typing. */
+  clear(): void;
 }
 
 export function searchBox(): SearchBox {
@@ -127,7 +129,6 @@ export function searchBox(): SearchBox {
     const hit = hits[at];
     if (hit === undefined) return;
     leave();
-    input.value = title(hit);
     go(nodeRoute(hit.type, hit.key));
   }
 
@@ -153,6 +154,9 @@ export function searchBox(): SearchBox {
     show(q, type) {
       input.value = q;
       types.value = type ?? "";
+    },
+    clear() {
+      if (document.activeElement !== input) input.value = "";
     },
   };
 }

@@ -1,6 +1,6 @@
 // How the schema's node types and relations look: one colour and one shape a type, one arrow a direction.
 
-import type { Degree, Direction, RelationInfo, Schema } from "./api";
+import type { Degree, Direction, RelationInfo, Schema, Values } from "./api";
 import { h, svg } from "./dom";
 import { words } from "./format";
 import { type Palette, palette, type Shape, typeLook } from "./palette";
@@ -39,6 +39,16 @@ export function degreeText(schema: Schema, degree: Omit<Degree, "count">): strin
   const name = words(relationOf(schema, degree.relation)?.bare ?? degree.relation);
   const sign = arrow(schema, degree.relation, degree.direction);
   return `${name} ${sign} ${words(degree.type)}`;
+}
+
+/** The attribute by which an edge is negative (represses, lowers), or null. A number with a unit, such as a distance, has no say. */
+export function negative(schema: Schema, relation: string, attributes: Values): string | null {
+  const unitless = relationOf(schema, relation)?.attributes.filter((attribute) => attribute.unit === null) ?? [];
+  const found = unitless.find(({ name }) => {
+    const number = attributes[name];
+    return typeof number === "number" && number < 0;
+  });
+  return found?.name ?? null;
 }
 
 function outline(shape: Shape): SVGElement {
