@@ -3,6 +3,7 @@ use burn::tensor::activation;
 use super::batches::{Batches, Laid, Pass, Question};
 use super::fit::ASKING;
 use crate::embedding::{EmbeddingInfo, EmbeddingTable};
+use crate::layout::layout;
 use crate::model::{RelationalTransformer, Shape, floats};
 use crate::sampler::random::Key;
 use crate::sampler::{MissingTime, Sampler, SamplerConfig, Walk};
@@ -135,18 +136,11 @@ impl Model {
     }
 
     /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …).
-    /// `run` is noted as their origin; `layout` draws vectors for the eye.
+    /// `run` is noted as their origin. The task's nodes get a layout for the eye.
     ///
     /// # Errors
-    /// When the snapshot does not fit the model.
-    pub fn embed(
-        &self,
-        snapshot: &Snapshot,
-        name: &str,
-        run: &str,
-        quiet: bool,
-        layout: &dyn Fn(&[f32], usize) -> Vec<f32>,
-    ) -> Result<Vec<EmbeddingTable>> {
+    /// When the snapshot does not fit the model, or its vectors are not finite.
+    pub fn embed(&self, snapshot: &Snapshot, name: &str, run: &str, quiet: bool) -> Result<Vec<EmbeddingTable>> {
         let schema = snapshot.schema();
         let rows: Vec<u32> = (0..snapshot.node_count(self.task.node_type)).collect();
         let (dimension, vectors) = self.vectors(snapshot, &rows, quiet)?;
@@ -165,7 +159,7 @@ impl Model {
             vectors,
             layout,
         };
-        let picture = layout(&vectors, dimension);
+        let picture = layout(&vectors, dimension, self.task.task.train.seed, quiet)?;
         let mut tables = vec![table(&schema.node(self.task.node_type).name, keys, dimension, vectors, picture)];
         let width = self.task.task.model.width;
         let mut first = 1;

@@ -86,7 +86,7 @@ fn a_run_reads_back_and_answers_as_before() {
     assert_eq!(lines.lines().count(), 4);
     let error = Run::create(&path, &text).err().unwrap().to_string();
     assert!(error.contains("holds a finished run"), "{error}");
-    let tables = again.embed(&snapshot, "first", "run", true, &|_, _| Vec::new()).unwrap();
+    let tables = again.embed(&snapshot, "first", "run", true).unwrap();
     let types: Vec<&str> = tables.iter().map(|table| table.info.node_type.as_str()).collect();
     assert_eq!(types, ["cell", "gene"]);
     assert_eq!((tables[0].info.count, tables[0].info.dimension), (60, 32));

@@ -28,7 +28,7 @@ struct Source {
     /// The store's folder, such as atlas.relata
     #[arg(long)]
     store: Option<PathBuf>,
-    /// Make a small synthetic organism in this folder, load it, and serve it
+    /// Make a small synthetic organism in this folder, load it, train on it, and serve it
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "demo")]
     demo: Option<PathBuf>,
 }
@@ -40,8 +40,12 @@ impl Source {
             (Some(store), _) => Ok(store),
             (None, folder) => {
                 let folder = folder.unwrap_or_else(|| "demo".into());
-                demo::write(&folder, demo::SEED)?;
-                demo::load(&folder, false)
+                let organism = demo::write(&folder, demo::SEED)?;
+                let store = demo::load(&folder, false)?;
+                if let Some(learnt) = demo::learn(&folder, &store, &organism, false)? {
+                    println!("{learnt}");
+                }
+                Ok(store)
             }
         }
     }

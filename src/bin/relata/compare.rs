@@ -8,6 +8,7 @@ use relata::progress;
 use relata::snapshot::Snapshot;
 use relata::task::metrics::{Scores, accuracy, macro_f1, mean_absolute_error, r2};
 use relata::task::{Baseline, Fold, Labels, Metric, ResolvedTask, SplitKind, Task, folds, labels};
+use relata::train::{Answer, Epoch, FitOptions, fit};
 use relata_schema::suggestion;
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ pub struct Args {
     /// Folds, instead of the task's
     #[arg(long)]
     folds: Option<u32>,
-    /// Only these models, such as knn,logistic; the task's if omitted
+    /// Only these models, such as knn,relata; the task's baselines and relata if omitted
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Print JSON for programs
@@ -34,6 +35,9 @@ pub struct Args {
     #[arg(long)]
     quiet: bool,
 }
+
+/// What the table calls the relational transformer.
+const OURS: &str = "relata";
 
 /// A model: given a fold, what it answers for each test row, in their order.
 struct Model<'a, T> {
@@ -75,7 +79,14 @@ impl Args {
         let (classes, models) = match labels(&snapshot, &task)? {
             Labels::Classes { names, codes } => {
                 let truth: Vec<u32> = codes.iter().map(|code| code.unwrap_or_default()).collect();
-                let models = of_classes(&snapshot, &task, &chosen, &codes, names.len())?;
+                let mut models = of_classes(&snapshot, &task, &chosen, &codes, names.len())?;
+                if self.ours() {
+                    let answer = |fold: &Fold| {
+                        let answers = answers(&snapshot, &task, fold, self.quiet)?;
+                        answers.iter().map(|answer| answer.class().context("the model answers with a number")).collect()
+                    };
+                    models.push(Model { name: OURS, answer: Box::new(answer) });
+                }
                 let score = |truth: &[u32], answers: &[u32]| {
                     BTreeMap::from([("accuracy", accuracy(truth, answers)), ("macro_f1", macro_f1(truth, answers))])
                 };
@@ -83,7 +94,15 @@ impl Args {
             }
             Labels::Numbers(numbers) => {
                 let truth: Vec<f64> = numbers.iter().map(|number| number.unwrap_or_default()).collect();
-                let models = of_numbers(&snapshot, &task, &chosen, &numbers)?;
+                let mut models = of_numbers(&snapshot, &task, &chosen, &numbers)?;
+                if self.ours() {
+                    let number = |answer: &Answer| match answer {
+                        Answer::Number(number) => Ok(*number),
+                        Answer::Classes(_) => bail!("the model answers with classes"),
+                    };
+                    let answer = |fold: &Fold| answers(&snapshot, &task, fold, self.quiet)?.iter().map(number).collect();
+                    models.push(Model { name: OURS, answer: Box::new(answer) });
+                }
                 let score = |truth: &[f64], answers: &[f64]| {
                     BTreeMap::from([("r2", r2(truth, answers)), ("mean_absolute_error", mean_absolute_error(truth, answers))])
                 };
@@ -108,22 +127,24 @@ impl Args {
         Ok(())
     }
 
-    /// The baselines that are asked for, or else the task's.
+    /// The baselines that are asked for, or else the task's; the relational transformer is asked for by `ours`.
     fn chosen(&self, task: &ResolvedTask) -> anyhow::Result<Vec<Baseline>> {
         let mut chosen = if self.only.is_empty() { task.task.task.baselines.clone() } else { Vec::new() };
-        for name in &self.only {
-            let known = Baseline::ALL.map(Baseline::name);
+        for name in self.only.iter().filter(|name| *name != OURS) {
+            let known: Vec<&str> = Baseline::ALL.map(Baseline::name).into_iter().chain([OURS]).collect();
             match Baseline::ALL.into_iter().find(|baseline| baseline.name() == name) {
                 Some(baseline) => chosen.push(baseline),
-                None => bail!("--only: found `{name}`, expected {}{}", known.join(", "), suggestion(name, known)),
+                None => bail!("--only: found `{name}`, expected {}{}", known.join(", "), suggestion(name, known.iter().copied())),
             }
         }
         chosen.sort_unstable_by_key(|&chosen| Baseline::ALL.iter().position(|&known| known == chosen));
         chosen.dedup();
-        if chosen.is_empty() {
-            bail!("{}: no model to compare; set task.baselines = [\"majority\", \"knn\", \"logistic\"]", self.task.display());
-        }
         Ok(chosen)
+    }
+
+    /// Whether the relational transformer is compared.
+    fn ours(&self) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == OURS)
     }
 
     /// Each model on each fold.
@@ -157,6 +178,13 @@ impl Args {
     }
 }
 
+/// What the relational transformer, trained on a fold's training rows, says of its test rows.
+fn answers(snapshot: &Snapshot, task: &ResolvedTask, fold: &Fold, quiet: bool) -> anyhow::Result<Vec<Answer>> {
+    let mut ignore = |_: &Epoch| Ok(());
+    let model = fit(snapshot, task, &fold.train, FitOptions { quiet, label: String::new(), on_epoch: &mut ignore })?;
+    Ok(model.predict(snapshot, &fold.test, quiet)?)
+}
+
 /// The models that predict a class.
 fn of_classes<'a>(
     snapshot: &Snapshot,
@@ -167,13 +195,15 @@ fn of_classes<'a>(
 ) -> anyhow::Result<Vec<Model<'a, u32>>> {
     let seed = task.task.train.seed;
     let mut models: Vec<Model<'a, u32>> = Vec::new();
+    if chosen.is_empty() {
+        return Ok(models);
+    }
     let features = std::rc::Rc::new(Features::of(snapshot, task)?);
     for &baseline in chosen {
         let features = features.clone();
         let answer = move |fold: &Fold| Ok(baselines::predict(baseline, &features, codes, classes, fold, seed)?);
         models.push(Model { name: baseline.name(), answer: Box::new(answer) });
     }
-    // The place for further models: anything that learns from `fold.train` and answers for `fold.test` is pushed here.
     Ok(models)
 }
 
@@ -187,6 +217,9 @@ fn of_numbers<'a>(
     if let Some(baseline) = chosen.iter().find(|&&baseline| baseline != Baseline::Majority) {
         let (name, target) = (baseline.name(), title(snapshot, task));
         bail!("{name} needs classes, and `{target}` is a number; take {name} out of task.baselines, or say `--only majority`");
+    }
+    if chosen.is_empty() {
+        return Ok(Vec::new());
     }
     let mean = |fold: &Fold| {
         let known: Vec<f64> = fold.train.iter().filter_map(|&row| numbers[row as usize]).collect();

@@ -1,6 +1,5 @@
 use std::path::PathBuf;
 
-use relata::layout::layout;
 use relata::snapshot::Snapshot;
 use relata::train::Run;
 
@@ -27,9 +26,7 @@ impl Args {
         let folder = std::path::absolute(&self.run)?;
         let name = self.model.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
         relata::embedding::check_name(&name)?;
-        let seed = model.task.task.train.seed;
-        let draw = |vectors: &[f32], dimension: usize| layout(vectors, dimension, seed, self.quiet);
-        for table in model.embed(&snapshot, &name, &self.run.display().to_string(), self.quiet, &draw)? {
+        for table in model.embed(&snapshot, &name, &self.run.display().to_string(), self.quiet)? {
             table.write(&self.store)?;
             let info = &table.info;
             println!("embedding {name} of {}: {} × {}", info.node_type, info.count, info.dimension);

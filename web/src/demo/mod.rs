@@ -1,7 +1,7 @@
 //! A small synthetic organism, so that all of Relata can be seen without data of one's own.
 //!
 //! [`write`] makes its files in the field's formats, [`load`] brings them into a store through the same loader that real
-//! data takes. The truth behind them is an [`Organism`]: cell types with programmes of genes, enhancers that carry a
+//! data takes, [`learn()`] trains on it. The truth behind them is an [`Organism`]: cell types with programmes of genes, enhancers that carry a
 //! programme's motif and act on its genes, and files that tell most of this with some mistakes. Whatever is learnt can
 //! be checked against it.
 //!
@@ -14,6 +14,7 @@
 //! ```
 
 mod files;
+mod learn;
 mod marker;
 pub mod organism;
 
@@ -24,6 +25,7 @@ use anyhow::{Context, Result};
 use relata::progress;
 use relata_ingest::{Manifest, Options};
 
+pub use learn::{Learnt, MODEL, learn};
 pub use organism::Organism;
 
 /// The organism that the demo shows unless told otherwise.
