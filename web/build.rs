@@ -67,6 +67,10 @@ fn install(page: &Path) -> Result<()> {
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
+    // Gone before npm begins: an install that breaks off must not pass for a whole one later.
+    if stamp.exists() {
+        fs::remove_file(&stamp)?;
+    }
     // One retry, soon: without a network, a build should not wait for minutes.
     run(npm(page).args(["ci", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]))
         .map_err(|error| format!("`npm ci` in web/page failed: {error}"))?;
