@@ -80,7 +80,7 @@ fn install(page: &Path) -> Result<()> {
 
 fn npm(page: &Path) -> Command {
     let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    command.current_dir(page).args(["--no-audit", "--no-fund", "--no-update-notifier"]);
+    command.current_dir(page).env("NO_COLOR", "1").args(["--no-audit", "--no-fund", "--no-update-notifier"]);
     command
 }
 
