@@ -68,7 +68,8 @@ export class ScatterDrawing {
       symbolSize: group.symbol === "circle" ? size : size * 1.25,
       large: count > LARGE,
       largeThreshold: 1,
-      itemStyle: { color: group.color, opacity: lit === undefined || lit === group.name ? 0.85 : 0.08 },
+      itemStyle:
+        lit === undefined || lit === group.name ? { color: group.color, opacity: 0.85 } : { color: colors.missing, opacity: 0.3 },
       emphasis: { itemStyle: { borderColor: colors.text, borderWidth: 1.5, opacity: 1 } },
       z: lit === group.name ? 3 : 2,
       animation: false,
