@@ -67,6 +67,10 @@ fn install(page: &Path) -> Result<()> {
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
+    // Gone before npm begins: an install that breaks off must not pass for a whole one later.
+    if stamp.exists() {
+        fs::remove_file(&stamp)?;
+    }
     // One retry, soon: without a network, a build should not wait for minutes.
     run(npm(page).args(["ci", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]))
         .map_err(|error| format!("`npm ci` in web/page failed: {error}"))?;
@@ -76,7 +80,7 @@ fn install(page: &Path) -> Result<()> {
 
 fn npm(page: &Path) -> Command {
     let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    command.current_dir(page).args(["--no-audit", "--no-fund", "--no-update-notifier"]);
+    command.current_dir(page).env("NO_COLOR", "1").args(["--no-audit", "--no-fund", "--no-update-notifier"]);
     command
 }
 

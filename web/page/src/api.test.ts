@@ -7,8 +7,15 @@ it("encodes what a key may hold", () => {
 });
 
 it("shows the API's errors as they are, and others as what they are", () => {
-  const body = JSON.stringify({ error: { code: "unknown_key", message: "no gene is `TP5`", parameter: "key", suggestions: ["TP53"] } });
-  expect(errorOf(404, body)).toMatchObject({ status: 404, code: "unknown_key", message: "no gene is `TP5`", suggestions: ["TP53"] });
+  const body = JSON.stringify({
+    error: { code: "unknown_key", message: "no gene is `TP5`", parameter: "key", suggestions: ["TP53"] },
+  });
+  expect(errorOf(404, body)).toMatchObject({
+    status: 404,
+    code: "unknown_key",
+    message: "no gene is `TP5`",
+    suggestions: ["TP53"],
+  });
   expect(errorOf(502, "<h1>Bad gateway</h1>")).toMatchObject({ status: 502, message: "<h1>Bad gateway</h1>" });
   expect(errorOf(500, "").message).toContain("500");
   expect(errorOf(500, "{}").suggestions).toEqual([]);

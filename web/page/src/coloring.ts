@@ -1,13 +1,13 @@
 // From the API's codes or values to groups of points that are drawn in one colour.
 
 import type { Coloring } from "./api";
-import { along, categoryLook, type Palette, type Symbol } from "./palette";
+import { along, categoryLook, type Palette, type PointSymbol } from "./palette";
 
 export interface Group {
   /** The category, or null for what is missing. */
   name: string | null;
   color: string;
-  symbol: Symbol;
+  symbol: PointSymbol;
   rows: number[];
 }
 
@@ -42,7 +42,9 @@ export function colored(coloring: Coloring | null, count: number, palette: Palet
 
 /** Whether any point has a value. */
 export function hasValues(coloring: Coloring): boolean {
-  return coloring.kind === "category" ? coloring.codes.some((code) => code >= 0) : coloring.values.some((value) => value !== null);
+  return coloring.kind === "category"
+    ? coloring.codes.some((code) => code >= 0)
+    : coloring.values.some((value) => value !== null);
 }
 
 /** What a point's hover says of it; null when the value is missing. */

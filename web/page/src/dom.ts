@@ -30,7 +30,12 @@ export function fill(element: Element, ...children: Child[]): void {
 }
 
 export function loading(what: string): HTMLElement {
-  return h("p", { class: "loading", role: "status" }, h("span", { class: "spinner", "aria-hidden": "true" }), `Loading ${what} …`);
+  return h(
+    "p",
+    { class: "loading", role: "status" },
+    h("span", { class: "spinner", "aria-hidden": "true" }),
+    `Loading ${what} …`,
+  );
 }
 
 /** A `<select>` of names; the listener gets the chosen one. */
@@ -48,7 +53,10 @@ export function select(
   return h("label", { class: "field" }, h("span", {}, label), box);
 }
 
-/** A table that scrolls sideways where there is no room. A heading with `#` before it stands over numbers, one with `?` gives way on a narrow screen. */
+/**
+ * A table that scrolls sideways where there is no room. A heading with `#` before it stands over numbers, one with `?` gives
+ * way on a narrow screen.
+ */
 export function table(headings: readonly string[], rows: readonly HTMLElement[], label: string): HTMLElement {
   const kinds: Record<string, string> = { "#": "number", "?": "optional" };
   const head = headings.map((text) => {

@@ -1,13 +1,14 @@
 // The map of an embedding: one point a node, coloured by an attribute.
 
 import * as api from "./api";
-import { type Colored, colored, hasValues, valueOf } from "./coloring";
-import { fill, h, loading, select, svg } from "./dom";
+import { colored, type Group, hasValues, type Scale, valueOf } from "./coloring";
+import { fill, h, loading, select } from "./dom";
 import { count, plural, real, words } from "./format";
+import { categoryLegend, scaleLegend } from "./legend";
 import { noModel } from "./overview";
-import { onScheme, palette, type Symbol } from "./palette";
+import { onScheme, palette } from "./palette";
 import { problem } from "./problem";
-import { embeddingRoute, type EmbeddingRoute, format, go, nodeRoute } from "./router";
+import { embeddingRoute, type EmbeddingRoute, format, go, nodeRoute, rename } from "./router";
 
 /** Kinds of attributes that a layout can be coloured by. */
 const COLORABLE = new Set(["category", "boolean", "number", "count", "time"]);
@@ -20,16 +21,20 @@ export async function embeddingView(main: HTMLElement, route: EmbeddingRoute, si
     const drawable = models.filter((model) => model.has_layout);
     const first = drawable.find((model) => model.node_type === "cell") ?? drawable[0];
     if (first === undefined) {
-      const flat = models.length > 0 && h("p", {}, "Its models have no layout for the eye: write them anew with ", h("code", {}, "relata embed"), ".");
+      const flat =
+        models.length > 0 &&
+        h("p", {}, "Its models have no layout for the eye: write them anew with ", h("code", {}, "relata embed"), ".");
       fill(main, h("h1", {}, "Embeddings"), h("div", { class: "card" }, flat || noModel()));
       return;
     }
     if (route.model === null || route.type === null) {
-      history.replaceState(null, "", format({ ...route, model: first.model, type: first.node_type }));
       route = { ...route, model: first.model, type: first.node_type };
+      rename(route);
     }
     const { model, type } = route as { model: string; type: string };
-    const attributes = (schema.node_types.find((known) => known.name === type)?.attributes ?? []).filter((one) => COLORABLE.has(one.kind));
+    const attributes = (schema.node_types.find((known) => known.name === type)?.attributes ?? []).filter((one) =>
+      COLORABLE.has(one.kind),
+    );
     const layout = await colorful(model, type, route.color, attributes, signal);
     if (signal.aborted) return;
     document.title = `${model}, ${words(type)} · Relata`;
@@ -44,7 +49,12 @@ export async function embeddingView(main: HTMLElement, route: EmbeddingRoute, si
           : code === "unknown_type"
             ? embeddingRoute({ ...route, type: suggestion, color: null, mark: null })
             : null;
-    fill(main, h("h1", {}, "Embeddings"), problem(error, follow), h("p", {}, h("a", { href: format(embeddingRoute()) }, "All embeddings of this store")));
+    fill(
+      main,
+      h("h1", {}, "Embeddings"),
+      problem(error, follow),
+      h("p", {}, h("a", { href: format(embeddingRoute()) }, "All embeddings of this store")),
+    );
   }
 }
 
@@ -97,7 +107,11 @@ class EmbeddingPage {
         "div",
         { class: "toolbar" },
         select("Model", plain(models.map((one) => one.model)), model, (to) =>
-          go(has(to) ? { ...route, model: to } : embeddingRoute({ model: to, type: models.find((one) => one.model === to)?.node_type ?? type })),
+          go(
+            has(to)
+              ? { ...route, model: to }
+              : embeddingRoute({ model: to, type: models.find((one) => one.model === to)?.node_type ?? type }),
+          ),
         ),
         select("Nodes", options(types), type, (to) => go(embeddingRoute({ model, type: to }))),
         select(
@@ -120,7 +134,8 @@ class EmbeddingPage {
       return;
     }
     const { keys, type } = this.layout;
-    const label = `Map of ${plural(keys.length, words(type))}${this.attribute ? `, coloured by ${words(this.attribute.name)}` : ""}`;
+    const by = this.attribute ? `, coloured by ${words(this.attribute.name)}` : "";
+    const label = `Map of ${plural(keys.length, words(type))}${by}`;
     const events = {
       describe: (row: number) => this.describe(row),
       open: (row: number) => go(nodeRoute(type, keys[row] as string)),
@@ -131,15 +146,48 @@ class EmbeddingPage {
       drawing.draw(groups.groups, this.hidden, lit);
       return groups;
     };
-    const legend = () => fill(this.key, ...this.legend(redraw(), redraw, legend));
-    legend();
-    onScheme(legend, this.signal);
+    const show = () => {
+      const { groups, scale } = redraw();
+      fill(this.key, this.mark(), this.legend(groups, scale, redraw, show));
+    };
+    show();
+    onScheme(show, this.signal);
+  }
+
+  private mark(): HTMLElement | null {
+    const { mark } = this.route;
+    if (mark === null) return null;
+    if (this.marked === null) return h("p", { class: "small" }, `${mark} is not in this embedding.`);
+    return h("p", { class: "small" }, "◯ marks ", h("a", { href: format(nodeRoute(this.layout.type, mark)) }, mark));
+  }
+
+  private legend(
+    groups: readonly Group[],
+    scale: Scale | null,
+    light: (lit?: string | null) => void,
+    show: () => void,
+  ): HTMLElement {
+    if (this.layout.color === null) {
+      return h(
+        "p",
+        { class: "muted small" },
+        "Choose an attribute to colour the points by. A click on a point opens its neighbourhood.",
+      );
+    }
+    return h(
+      "div",
+      {},
+      h("h2", {}, words(this.layout.color.attribute), this.attribute?.unit ? ` (${this.attribute.unit})` : null),
+      this.attribute?.about ? h("p", { class: "small muted" }, this.attribute.about) : null,
+      scale === null ? categoryLegend(groups, this.hidden, { light, change: show }) : scaleLegend(groups, scale),
+    );
   }
 
   private summary(): string {
     const { keys, color } = this.layout;
     if (color === null) return plural(keys.length, "point");
-    const known = color.kind === "category" ? color.codes.filter((code) => code >= 0) : color.values.filter((value) => value !== null);
+    const known =
+      color.kind === "category" ? color.codes.filter((code) => code >= 0) : color.values.filter((value) => value !== null);
     const all = plural(keys.length, "point");
     return known.length === keys.length ? all : `${all}, ${count(keys.length - known.length)} without ${words(color.attribute)}`;
   }
@@ -166,84 +214,4 @@ class EmbeddingPage {
     }
     return lines;
   }
-
-  private legend({ groups, scale }: Colored, redraw: (lit?: string | null) => void, again: () => void): Node[] {
-    const { color } = this.layout;
-    const { mark } = this.route;
-    const marked =
-      mark === null
-        ? []
-        : [h("p", { class: "small" }, this.marked === null ? `${mark} is not in this embedding.` : h("span", {}, "◯ marks ", h("a", { href: format(nodeRoute(this.layout.type, mark)) }, mark)))];
-    if (color === null) return [...marked, h("p", { class: "muted small" }, "Choose an attribute to colour the points by. A click on a point opens its neighbourhood.")];
-    const heading = h("h2", {}, words(color.attribute), this.attribute?.unit ? ` (${this.attribute.unit})` : "");
-    const about = this.attribute?.about ? h("p", { class: "small muted" }, this.attribute.about) : "";
-    if (scale !== null) {
-      const missing = groups.find((group) => group.name === null);
-      const bar = svg("svg", { class: "scale", viewBox: "0 0 240 14", preserveAspectRatio: "none", role: "img", "aria-label": `from ${real(scale.low)} to ${real(scale.high)}` });
-      const steps = palette().scale;
-      const id = "scale-gradient";
-      bar.append(
-        svg("defs", {}, svg("linearGradient", { id }, ...steps.map((step, at) => svg("stop", { offset: at / (steps.length - 1), "stop-color": step })))),
-        svg("rect", { width: 240, height: 14, fill: `url(#${id})` }),
-      );
-      return [
-        ...marked,
-        heading,
-        about,
-        bar,
-        h("div", { class: "ends" }, h("span", {}, `≤ ${real(scale.low)}`), h("span", {}, `≥ ${real(scale.high)}`)),
-        h("p", { class: "small muted" }, `1st to 99th percentile${scale.log ? ", colours by log(1 + value)" : ""}`),
-        ...(missing ? [h("p", { class: "entry small" }, mark_("circle", missing.color), `missing: ${count(missing.rows.length)}`)] : []),
-      ] as Node[];
-    }
-    const named = [...groups.filter((group) => group.name !== null), ...groups.filter((group) => group.name === null)];
-    const entries = named.map((group) => {
-      const toggle = () => {
-        if (!this.hidden.delete(group.name)) this.hidden.add(group.name);
-        again();
-        this.key.querySelector<HTMLElement>(`[data-name="${CSS.escape(group.name ?? "")}"]`)?.focus();
-      };
-      return h(
-        "li",
-        {},
-        h(
-          "button",
-          {
-            type: "button",
-            class: "entry",
-            "data-name": group.name ?? "",
-            "aria-pressed": String(!this.hidden.has(group.name)),
-            onclick: toggle,
-            onmouseenter: () => redraw(group.name),
-            onmouseleave: () => redraw(),
-          },
-          mark_(group.symbol, group.color),
-          h("span", { class: "name" }, group.name ?? "missing"),
-          h("span", { class: "muted number" }, count(group.rows.length)),
-        ),
-      );
-    });
-    const every = (on: boolean) => () => {
-      this.hidden.clear();
-      if (!on) for (const group of groups) this.hidden.add(group.name);
-      again();
-    };
-    return [
-      ...marked,
-      heading,
-      about,
-      h("p", { class: "actions" }, h("button", { type: "button", onclick: every(true) }, "Show all"), h("button", { type: "button", onclick: every(false) }, "Hide all")),
-      h("ul", { class: "entries" }, ...entries),
-    ] as Node[];
-  }
-}
-
-function mark_(symbol: Symbol, color: string): SVGElement {
-  const shapes: Record<Symbol, SVGElement> = {
-    circle: svg("circle", { cx: 7, cy: 7, r: 5.5 }),
-    triangle: svg("polygon", { points: "7,1 13,12.5 1,12.5" }),
-    diamond: svg("polygon", { points: "7,0.5 13.5,7 7,13.5 0.5,7" }),
-    rect: svg("rect", { x: 1.5, y: 1.5, width: 11, height: 11 }),
-  };
-  return svg("svg", { class: "swatch", viewBox: "0 0 14 14", fill: color, "aria-hidden": "true" }, shapes[symbol]);
 }

@@ -51,8 +51,10 @@ export function value(of: Value | undefined, info?: AttributeInfo): string | nul
   return interval(of);
 }
 
+/** `chr17:7,661,778–7,687,550 (-)`; a strand that is not known (`.`) is left out. */
 export function interval(of: Interval): string {
-  return `${of.contig}:${count(of.start)}–${count(of.end)}${of.strand ? ` (${of.strand})` : ""}`;
+  const strand = of.strand && of.strand !== "." ? ` (${of.strand})` : "";
+  return `${of.contig}:${count(of.start)}–${count(of.end)}${strand}`;
 }
 
 function vector(numbers: readonly number[]): string {

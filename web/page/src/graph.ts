@@ -14,7 +14,8 @@ cytoscape.use(fcose);
 
 // Cytoscape writes one style element into the head, unless an element of this id is there; a strict content security policy
 // forbids it, and style.css already places the canvas.
-if (!document.getElementById("__________cytoscape_stylesheet")) document.head.append(h("meta", { id: "__________cytoscape_stylesheet" }));
+if (!document.getElementById("__________cytoscape_stylesheet"))
+  document.head.append(h("meta", { id: "__________cytoscape_stylesheet" }));
 
 export interface Events {
   /** A node or an edge was picked, or nothing. */
@@ -23,11 +24,13 @@ export interface Events {
   open(node: ShownNode): void;
 }
 
-const LABEL = 26;
+const LABEL = 24;
 const NODE = 22;
 const CENTRE = 40;
 /** With more edges than this, one edge of each relation and direction speaks for all, until one points at another or zooms in. */
 const LABELLED = 24;
+/** A drawing of fewer pixels across has shorter edges. */
+const NARROW = 500;
 
 export class GraphDrawing {
   private readonly cy: cytoscape.Core;
@@ -63,7 +66,9 @@ export class GraphDrawing {
     const nodes = [...this.shown.nodes.values()].filter((node) => this.cy.getElementById(node.id).empty());
     const edges = [...this.shown.edges.values()].filter((edge) => this.cy.getElementById(edge.id).empty());
     const origin = from === null ? { x: 0, y: 0 } : { ...this.cy.getElementById(from).position() };
-    const places = this.places(nodes, origin, from === null ? 220 : 110);
+    const far = [...this.shown.nodes.values()].some((node) => node.hop > 1);
+    const length = far || this.cy.width() < NARROW ? 70 : 110;
+    const places = this.places(nodes, origin, from === null ? 2 * length : 110);
     this.cy.add(nodes.map((node, at) => ({ group: "nodes", data: this.nodeData(node), position: places[at] ?? origin })));
     this.cy.add(edges.map((edge) => ({ group: "edges", data: this.edgeData(edge) })));
     const layout = this.cy.layout({
@@ -73,7 +78,7 @@ export class GraphDrawing {
       animate: !this.calm && from !== null,
       animationDuration: 350,
       nodeDimensionsIncludeLabels: true,
-      idealEdgeLength: [...this.shown.nodes.values()].some((node) => node.hop > 1) ? 70 : 110,
+      idealEdgeLength: length,
       nodeRepulsion: 9000,
       padding: 28,
       ...(fixed.length > 0 && { fixedNodeConstraint: fixed }),
@@ -90,7 +95,8 @@ export class GraphDrawing {
     for (const edge of edges.toArray() as cytoscape.EdgeSingular[]) {
       const [from, to] = [edge.source().position(), edge.target().position()];
       const length = Math.hypot(from.x - to.x, from.y - to.y);
-      const kind = `${edge.data("relation")} ${edge.data("source") === this.shown.centre} ${edge.data("target") === this.shown.centre}`;
+      const ends = [edge.data("source"), edge.data("target")].map((id) => id === this.shown.centre);
+      const kind = `${edge.data("relation")} ${ends.join(" ")}`;
       if (length > (longest.get(kind)?.length ?? 0)) longest.set(kind, { edge, length });
     }
     for (const { edge } of longest.values()) edge.removeClass("quiet");
@@ -105,7 +111,9 @@ export class GraphDrawing {
   /** Where new nodes start: on rings around the origin, those of one relation and type side by side. */
   private places(nodes: readonly ShownNode[], origin: cytoscape.Position, radius: number): cytoscape.Position[] {
     const kin = (node: ShownNode) => `${node.hop} ${this.shown.edgesAt(node.id)[0]?.relation ?? ""} ${node.type}`;
-    const order = nodes.map((node, at) => ({ at, kin: kin(node) })).sort((one, other) => (one.kin < other.kin ? -1 : one.kin > other.kin ? 1 : 0));
+    const order = nodes
+      .map((node, at) => ({ at, kin: kin(node) }))
+      .sort((one, other) => (one.kin < other.kin ? -1 : one.kin > other.kin ? 1 : 0));
     const places: cytoscape.Position[] = [];
     order.forEach(({ at }, rank) => {
       const node = nodes[at] as ShownNode;
@@ -150,7 +158,9 @@ export class GraphDrawing {
     });
     this.cy.on("mouseover", "node, edge", (event) => {
       const element = event.target as cytoscape.NodeSingular | cytoscape.EdgeSingular;
-      const near = element.isNode() ? element.closedNeighborhood() : element.union((element as cytoscape.EdgeSingular).connectedNodes());
+      const near = element.isNode()
+        ? element.closedNeighborhood()
+        : element.union((element as cytoscape.EdgeSingular).connectedNodes());
       this.cy.elements().difference(near).addClass("faded");
       near.edges().addClass("pointed");
       this.show(element.id(), event.renderedPosition ?? { x: 0, y: 0 });
@@ -172,7 +182,10 @@ export class GraphDrawing {
     } else if (edge) {
       const relation = relationOf(this.schema, edge.relation);
       const lines = Object.entries(edge.attributes).map(([name, of]) => {
-        const text = value(of, relation?.attributes.find((attribute) => attribute.name === name));
+        const text = value(
+          of,
+          relation?.attributes.find((attribute) => attribute.name === name),
+        );
         return text === null ? null : h("div", {}, `${words(name)}: ${text}`);
       });
       const [source, target] = [this.shown.nodes.get(edge.source), this.shown.nodes.get(edge.target)];
@@ -187,7 +200,8 @@ export class GraphDrawing {
     const zoom = (by: number) => () => {
       this.cy.zoom({ level: this.cy.zoom() * by, renderedPosition: { x: this.cy.width() / 2, y: this.cy.height() / 2 } });
     };
-    const button = (text: string, label: string, act: () => void) => h("button", { type: "button", title: label, "aria-label": label, onclick: act }, text);
+    const button = (text: string, label: string, act: () => void) =>
+      h("button", { type: "button", title: label, "aria-label": label, onclick: act }, text);
     return h(
       "div",
       { class: "zoom" },
@@ -220,7 +234,7 @@ export class GraphDrawing {
         },
       },
       ...this.schema.node_types.map(({ name }) => {
-        const { color, shape } = look(this.schema, name, colors);
+        const { color, shape } = look(this.schema, name);
         return { selector: `node[type = ${JSON.stringify(name)}]`, style: { "background-color": color, shape } };
       }),
       { selector: "node[centre = 1]", style: { width: CENTRE, height: CENTRE, "font-size": 14, "font-weight": "bold" as const } },
@@ -249,7 +263,14 @@ export class GraphDrawing {
       { selector: ".faded", style: { opacity: 0.25 } },
       {
         selector: "edge:selected, edge.pointed",
-        style: { "line-color": colors.accent, "target-arrow-color": colors.accent, color: colors.text, width: 2.5, "min-zoomed-font-size": 0, "z-index": 9 },
+        style: {
+          "line-color": colors.accent,
+          "target-arrow-color": colors.accent,
+          color: colors.text,
+          width: 2.5,
+          "min-zoomed-font-size": 0,
+          "z-index": 9,
+        },
       },
     ] as cytoscape.StylesheetJson;
   }

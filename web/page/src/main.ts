@@ -22,7 +22,12 @@ const tabs: [Route["view"], HTMLAnchorElement][] = [
   ["embedding", h("a", { href: format(embeddingRoute()) }, "Embeddings")],
 ];
 const version = h("span", { class: "version muted small" });
-fill(bar, h("a", { class: "brand", href: "#/" }, h("img", { src: "./favicon.svg", alt: "", width: 24, height: 24 }), "Relata"), search.element, h("nav", { "aria-label": "Pages" }, ...tabs.map(([, link]) => link), version));
+fill(
+  bar,
+  h("a", { class: "brand", href: "#/" }, h("img", { src: "./favicon.svg", alt: "", width: 24, height: 24 }), "Relata"),
+  search.element,
+  h("nav", { "aria-label": "Pages" }, ...tabs.map(([, link]) => link), version),
+);
 health().then(
   (answer) => {
     version.textContent = `v${answer.version}`;
@@ -45,7 +50,8 @@ async function show(): Promise<void> {
     if (view === route.view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (!(before?.view === "node" && route.view === "node" && before.type === route.type && before.key === route.key)) window.scrollTo(0, 0);
+  if (!(before?.view === "node" && route.view === "node" && before.type === route.type && before.key === route.key))
+    window.scrollTo(0, 0);
   if (before?.view !== route.view) main.replaceChildren();
   document.title = "Relata";
   if (route.view !== "search") search.clear();
@@ -53,6 +59,7 @@ async function show(): Promise<void> {
   await view(route, signal);
   if (signal.aborted) return;
   main.removeAttribute("aria-busy");
+  if (before && document.activeElement === document.body) main.focus({ preventScroll: true });
   if (focus) main.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
 }
 
@@ -62,13 +69,18 @@ function view(route: Route, signal: AbortSignal): Promise<void> {
       return overview(main, signal);
     case "search":
       search.show(route.q, route.type);
+      document.title = `${route.q} · Relata`;
       return results(main, route.q, route.type, signal);
     case "node":
       return nodeView(main, route, signal);
     case "embedding":
       return embeddingView(main, route, signal);
     case "unknown":
-      fill(main, h("h1", {}, "No such page"), h("p", {}, `Nothing is at ${route.path}. `, h("a", { href: "#/" }, "To the overview")));
+      fill(
+        main,
+        h("h1", {}, "No such page"),
+        h("p", {}, `Nothing is at ${route.path}. `, h("a", { href: "#/" }, "To the overview")),
+      );
       return Promise.resolve();
   }
 }

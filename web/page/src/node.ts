@@ -6,16 +6,16 @@ import { fill, h, loading, select, table } from "./dom";
 import { count, plural, title, value, words } from "./format";
 import { Neighbourhood, nodeId, type ShownEdge, type ShownNode } from "./neighbourhood";
 import { problem } from "./problem";
-import { format, go, LIMIT, type NodeRoute, nodeRoute } from "./router";
+import { format, go, LIMIT, type NodeRoute, nodeRoute, rename } from "./router";
 import { arrow, badge, degreeText, glyph, negative, relationOf } from "./types";
 
 /** Neighbours that "expand" adds at a time. */
 const STEP = 20;
-/** Of each node and relation, in a subgraph of two or three steps. */
-const FANOUT = 6;
+/** Nodes of a sampled subgraph that one can still tell apart. */
+const SAMPLE = 120;
 const MOST = 1000;
 /** Neighbours at first where there is little room. */
-const FEW = 24;
+const FEW = 16;
 const narrow = window.matchMedia("(max-width: 640px)");
 
 export async function nodeView(main: HTMLElement, route: NodeRoute, signal: AbortSignal): Promise<void> {
@@ -26,13 +26,17 @@ export async function nodeView(main: HTMLElement, route: NodeRoute, signal: Abor
     if (signal.aborted) return;
     // The address may have a label or another identifier; a link that is sent on should have the key.
     const own = { ...route, key: node.key };
-    if (node.key !== route.key) history.replaceState(null, "", format(own));
+    if (node.key !== route.key) rename(own);
     document.title = `${title(node)} · Relata`;
     await new NodePage(main, schema, known, node, own, signal).load();
   } catch (error) {
     if (api.isAbort(error)) return;
     const follow = (suggestion: string, { code }: api.ApiError) =>
-      code === "unknown_key" ? nodeRoute(route.type, suggestion) : code === "unknown_type" ? nodeRoute(suggestion, route.key) : null;
+      code === "unknown_key"
+        ? nodeRoute(route.type, suggestion)
+        : code === "unknown_type"
+          ? nodeRoute(suggestion, route.key)
+          : null;
     fill(main, h("h1", {}, route.key), problem(error, follow));
   }
 }
@@ -56,7 +60,10 @@ class NodePage {
     private readonly route: NodeRoute,
     private readonly signal: AbortSignal,
   ) {
-    this.shown = new Neighbourhood(node, new Set(schema.relations.filter((relation) => relation.symmetric).map((relation) => relation.name)));
+    this.shown = new Neighbourhood(
+      node,
+      new Set(schema.relations.filter((relation) => relation.symmetric).map((relation) => relation.name)),
+    );
     fill(
       main,
       h(
@@ -85,11 +92,21 @@ class NodePage {
         this.shownText.textContent = `Showing ${count(answer.neighbors.length)} of ${plural(answer.total, "link")}`;
         if (answer.neighbors.length < answer.total && limit < MOST) {
           const next = Math.min(limit * 2, MOST);
-          fill(this.more, h("a", { href: format({ ...this.route, limit: next }), "data-focus": "more" }, `show ${count(Math.min(next, answer.total))}`));
+          fill(
+            this.more,
+            h(
+              "a",
+              { href: format({ ...this.route, limit: next }), "data-focus": "more" },
+              `show ${count(Math.min(next, answer.total))}`,
+            ),
+          );
         }
       } else {
         const seeds = [{ type: this.node.type, key: this.node.key }];
-        const answer = await api.subgraph({ seeds, hops, fanout: FANOUT, ...(relation && { relations: [relation] }) }, this.signal);
+        const answer = await api.subgraph(
+          { seeds, hops, fanout: this.fanout(), ...(relation && { relations: [relation] }) },
+          this.signal,
+        );
         this.shown.addSubgraph(answer);
         this.shownText.textContent = `A sample: ${plural(answer.nodes.length, "node")}, ${plural(answer.edges.length, "edge")}`;
       }
@@ -97,15 +114,25 @@ class NodePage {
       await this.draw();
     } catch (error) {
       if (api.isAbort(error)) return;
-      const follow = (suggestion: string, { code }: api.ApiError) => (code === "unknown_relation" ? { ...this.route, relation: suggestion } : null);
+      const follow = (suggestion: string, { code }: api.ApiError) =>
+        code === "unknown_relation" ? { ...this.route, relation: suggestion } : null;
       fill(this.stage, problem(error, follow));
     }
+  }
+
+  /** Neighbours of each node and relation in a sample of about `SAMPLE` nodes, if all nodes had as many relations as this one. */
+  private fanout(): number {
+    const relations = this.route.relation === null ? Math.max(this.node.degrees.length, 1) : 1;
+    return Math.ceil(SAMPLE ** (1 / this.route.hops) / relations);
   }
 
   private async draw(): Promise<void> {
     this.drawLegend();
     if (this.shown.edges.size === 0) {
-      fill(this.stage, h("p", { class: "empty" }, `Nothing is linked to ${title(this.node)}${this.route.relation ? " by this relation" : ""}.`));
+      fill(
+        this.stage,
+        h("p", { class: "empty" }, `Nothing is linked to ${title(this.node)}${this.route.relation ? " by this relation" : ""}.`),
+      );
     } else if (this.route.as === "table") {
       this.stage.classList.add("as-table");
       fill(this.stage, this.tableOfEdges());
@@ -115,7 +142,10 @@ class NodePage {
       const label = `Graph of ${plural(this.shown.nodes.size, "node")} around ${title(this.node)}; the table shows the same`;
       this.stage.setAttribute("role", "group");
       this.stage.setAttribute("aria-label", label);
-      const events = { select: (picked: ShownNode | ShownEdge | null) => this.pick(picked), open: (node: ShownNode) => go(nodeRoute(node.type, node.key)) };
+      const events = {
+        select: (picked: ShownNode | ShownEdge | null) => this.pick(picked),
+        open: (node: ShownNode) => go(nodeRoute(node.type, node.key)),
+      };
       this.drawing = new GraphDrawing(this.stage, this.schema, this.shown, events, this.signal);
     }
   }
@@ -154,12 +184,19 @@ class NodePage {
 
   private tabs(): HTMLElement {
     const tab = (as: NodeRoute["as"], text: string) =>
-      h("a", { href: format({ ...this.route, as }), "aria-current": this.route.as === as ? "true" : null, "data-focus": `tab ${as}` }, text);
+      h(
+        "a",
+        { href: format({ ...this.route, as }), "aria-current": this.route.as === as ? "true" : null, "data-focus": `tab ${as}` },
+        text,
+      );
     return h("span", { class: "tabs", role: "group", "aria-label": "Show as" }, tab("graph", "Graph"), tab("table", "Table"));
   }
 
   private reach(): HTMLElement {
-    const options = ["1 step: neighbours", "2 steps: a sample", "3 steps: a sample"].map((text, at) => ({ value: String(at + 1), text }));
+    const options = ["1 step: neighbours", "2 steps: a sample", "3 steps: a sample"].map((text, at) => ({
+      value: String(at + 1),
+      text,
+    }));
     return select("Reach", options, String(this.route.hops), (hops) => go({ ...this.route, hops: Number(hops) }));
   }
 
@@ -173,7 +210,9 @@ class NodePage {
     }
     fill(
       this.legend,
-      ...[...present].map(([type, number]) => h("li", {}, glyph(this.schema, type), words(type), " ", h("span", { class: "muted" }, count(number)))),
+      ...[...present].map(([type, number]) =>
+        h("li", {}, glyph(this.schema, type), words(type), " ", h("span", { class: "muted" }, count(number))),
+      ),
       signs.size > 0 && h("li", {}, h("span", { class: "dashed", "aria-hidden": "true" }), `negative ${[...signs].join(", ")}`),
     );
   }
@@ -181,19 +220,40 @@ class NodePage {
   private tableOfEdges(): HTMLElement {
     const link = (id: string) => {
       const node = this.shown.nodes.get(id) as ShownNode;
-      if (id === this.shown.centre) return h("td", {}, h("span", { class: "named" }, glyph(this.schema, node.type), h("strong", {}, title(node))));
+      if (id === this.shown.centre)
+        return h("td", {}, h("span", { class: "named" }, glyph(this.schema, node.type), h("strong", {}, title(node))));
       const name = h("a", { href: format(nodeRoute(node.type, node.key)) }, title(node));
-      return h("td", {}, h("span", { class: "named" }, glyph(this.schema, node.type), name, node.label && node.label !== node.key ? h("code", {}, node.key) : null));
+      return h(
+        "td",
+        {},
+        h(
+          "span",
+          { class: "named" },
+          glyph(this.schema, node.type),
+          name,
+          node.label && node.label !== node.key ? h("code", {}, node.key) : null,
+        ),
+      );
     };
     const rows = [...this.shown.edges.values()].map((edge) => {
       const relation = relationOf(this.schema, edge.relation);
       const carried = Object.entries(edge.attributes).flatMap(([name, of]) => {
-        const text = value(of, relation?.attributes.find((attribute) => attribute.name === name));
+        const text = value(
+          of,
+          relation?.attributes.find((attribute) => attribute.name === name),
+        );
         return text === null ? [] : [`${words(name)} ${text}`];
       });
       if (edge.time !== null && !("time" in edge.attributes)) carried.push(`time ${edge.time}`);
       const verb = `${words(relation?.bare ?? edge.relation)} ${arrow(this.schema, edge.relation, "outgoing")}`;
-      return h("tr", {}, link(edge.source), h("td", { class: "verb" }, verb), link(edge.target), h("td", {}, carried.join(", ") || "–"));
+      return h(
+        "tr",
+        {},
+        link(edge.source),
+        h("td", { class: "verb" }, verb),
+        link(edge.target),
+        h("td", {}, carried.join(", ") || "–"),
+      );
     });
     return table(["From", "Relation", "To", "Carries"], rows, `Links around ${title(this.node)}`);
   }
@@ -217,7 +277,10 @@ class NodePage {
   private showNode(node: api.NodeDetails): void {
     this.panel.dataset["of"] = nodeId(node);
     const isCentre = nodeId(node) === this.shown.centre;
-    fill(this.panel, nodePanel(this.schema, this.models, node, isCentre, () => void this.expand(node), this.signal));
+    fill(
+      this.panel,
+      nodePanel(this.schema, this.models, node, isCentre, () => void this.expand(node), this.signal),
+    );
   }
 
   /** Adds the next neighbours of a node to the drawing. */

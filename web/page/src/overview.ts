@@ -25,7 +25,8 @@ export async function overview(main: HTMLElement, signal: AbortSignal): Promise<
 }
 
 function tiles(stats: api.Stats): HTMLElement {
-  const tile = (number: string, what: string, full: string) => h("div", { class: "tile", title: full }, h("dd", {}, number), h("dt", {}, what));
+  const tile = (number: string, what: string, full: string) =>
+    h("div", { class: "tile", title: full }, h("dd", {}, number), h("dt", {}, what));
   return h(
     "dl",
     { class: "tiles" },
@@ -38,7 +39,9 @@ function tiles(stats: api.Stats): HTMLElement {
 }
 
 function types(schema: api.Schema, stats: api.Stats): HTMLElement {
-  const present = schema.node_types.map((type) => ({ ...type, nodes: stats.node_types[type.name] ?? 0 })).filter((type) => type.nodes > 0);
+  const present = schema.node_types
+    .map((type) => ({ ...type, nodes: stats.node_types[type.name] ?? 0 }))
+    .filter((type) => type.nodes > 0);
   const absent = schema.node_types.filter((type) => !stats.node_types[type.name]).map((type) => words(type.name));
   const rows = present
     .sort((one, other) => other.nodes - one.nodes)
@@ -46,7 +49,12 @@ function types(schema: api.Schema, stats: api.Stats): HTMLElement {
       h(
         "tr",
         {},
-        h("th", { scope: "row" }, h("span", { class: "badge plain" }, glyph(schema, type.name), words(type.name)), about(type.about)),
+        h(
+          "th",
+          { scope: "row" },
+          h("span", { class: "badge plain" }, glyph(schema, type.name), words(type.name)),
+          about(type.about),
+        ),
         h("td", { class: "number" }, count(type.nodes)),
       ),
     );
@@ -106,11 +114,20 @@ function models(stats: api.Stats): HTMLElement {
         { class: "model", href: format(embeddingRoute({ model: info.model, type: info.node_type })) },
         h("strong", {}, info.model),
         h("span", {}, `${plural(info.count, words(info.node_type))}, ${plural(info.dimension, "dimension")}`),
-        h("span", { class: "small muted" }, info.snapshot === stats.snapshot ? `run ${info.run}` : `run ${info.run}, of an earlier snapshot`),
+        h(
+          "span",
+          { class: "small muted" },
+          info.snapshot === stats.snapshot ? `run ${info.run}` : `run ${info.run}, of an earlier snapshot`,
+        ),
       ),
     ),
   );
-  return h("section", { class: "card" }, h("h2", {}, "Embeddings"), cards.length > 0 ? h("ul", { class: "models" }, ...cards) : noModel());
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", {}, "Embeddings"),
+    cards.length > 0 ? h("ul", { class: "models" }, ...cards) : noModel(),
+  );
 }
 
 /** Says how to come by an embedding. */
@@ -130,7 +147,12 @@ function sources(stats: api.Stats): HTMLElement {
       "tr",
       {},
       h("th", { scope: "row" }, source.name, h("div", { class: "small muted" }, source.dataset)),
-      h("td", { title: `sha256 ${source.sha256}` }, h("code", { class: "path" }, source.path), h("div", { class: "small muted" }, `${source.format}, ${bytes(source.bytes)}`)),
+      h(
+        "td",
+        { title: `sha256 ${source.sha256}` },
+        h("code", { class: "path" }, source.path),
+        h("div", { class: "small muted" }, `${source.format}, ${bytes(source.bytes)}`),
+      ),
       h("td", { class: "number" }, count(tally.read)),
       h("td", { class: "number" }, count(tally.kept)),
       h("td", { class: "number" }, count(Math.max(dropped, 0))),
@@ -144,8 +166,18 @@ function sources(stats: api.Stats): HTMLElement {
     { class: "card" },
     h("h2", {}, "Data sources"),
     rows.length > 0
-      ? table(["Source", "File", "#Rows read", "#Kept", "#Dropped", "#Nodes", "#Edges", "Why dropped or changed"], rows, "Data sources with rows read, kept and dropped")
-      : h("p", { class: "empty" }, "No source has been loaded. ", h("code", {}, "relata-load run MANIFEST.toml --store S"), " loads some."),
+      ? table(
+          ["Source", "File", "#Rows read", "#Kept", "#Dropped", "#Nodes", "#Edges", "Why dropped or changed"],
+          rows,
+          "Data sources with rows read, kept and dropped",
+        )
+      : h(
+          "p",
+          { class: "empty" },
+          "No source has been loaded. ",
+          h("code", {}, "relata-load run MANIFEST.toml --store S"),
+          " loads some.",
+        ),
   );
 }
 

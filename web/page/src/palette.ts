@@ -70,18 +70,18 @@ export type Shape = (typeof SHAPES)[number];
 
 /** Symbols of categories, by the names that echarts has for them. */
 export const SYMBOLS = ["circle", "triangle", "diamond", "rect"] as const;
-export type Symbol = (typeof SYMBOLS)[number];
+export type PointSymbol = (typeof SYMBOLS)[number];
 
-/** Position `index` of a schema has always the same colour and shape; eight colours and seven shapes make 56 pairs. */
+/** The look of the `index`th node type; eight colours and seven shapes make 56 pairs. */
 export function typeLook(index: number): { color: number; shape: Shape } {
   const at = Math.max(index, 0);
   return { color: at % LIGHT.categories.length, shape: SHAPES[at % SHAPES.length] as Shape };
 }
 
 /** The look of the category that is the `rank`th largest: colours first, then the next symbol. */
-export function categoryLook(rank: number): { color: number; symbol: Symbol } {
+export function categoryLook(rank: number): { color: number; symbol: PointSymbol } {
   const colors = LIGHT.categories.length;
-  return { color: rank % colors, symbol: SYMBOLS[Math.floor(rank / colors) % SYMBOLS.length] as Symbol };
+  return { color: rank % colors, symbol: SYMBOLS[Math.floor(rank / colors) % SYMBOLS.length] as PointSymbol };
 }
 
 /** The colour at `share` (0 to 1) of a scale. */

@@ -15,7 +15,11 @@ export function problem(error: unknown, follow: Follow = () => null): HTMLElemen
   }
   const links = error.suggestions.map((suggestion) => {
     const route = follow(suggestion, error);
-    return h("li", {}, route ? h("a", { class: "chip", href: format(route) }, suggestion) : h("span", { class: "chip" }, suggestion));
+    return h(
+      "li",
+      {},
+      route ? h("a", { class: "chip", href: format(route) }, suggestion) : h("span", { class: "chip" }, suggestion),
+    );
   });
   const facts = [error.status ? String(error.status) : null, error.code, error.parameter && `parameter ${error.parameter}`];
   return h(

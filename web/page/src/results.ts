@@ -19,7 +19,8 @@ export async function results(main: HTMLElement, q: string, type: string | null,
     fill(
       main,
       h("h1", {}, `${hits.length === 0 ? "Nothing" : found} for “${q}”${within}`),
-      hits.length === 0 && h("p", { class: "muted" }, "Names match from their start, and by identifier. Try fewer letters, or all types."),
+      hits.length === 0 &&
+        h("p", { class: "muted" }, "Names match from their start, and by identifier. Try fewer letters, or all types."),
       h(
         "ul",
         { class: "results" },
@@ -36,6 +37,10 @@ export async function results(main: HTMLElement, q: string, type: string | null,
     );
   } catch (error) {
     if (api.isAbort(error)) return;
-    fill(main, h("h1", {}, "Search"), problem(error, (suggestion, { code }) => code === "unknown_type" ? { view: "search", q, type: suggestion } : null));
+    fill(
+      main,
+      h("h1", {}, "Search"),
+      problem(error, (suggestion, { code }) => (code === "unknown_type" ? { view: "search", q, type: suggestion } : null)),
+    );
   }
 }

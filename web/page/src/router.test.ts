@@ -13,7 +13,10 @@ describe("routes", () => {
       nodeRoute("gene", "X", { relation: "gene.interacts.gene", direction: "incoming", limit: 120, hops: 2, as: "table" }),
     ],
     ["#/embedding", embeddingRoute()],
-    ["#/embedding/blood/cell?color=celltype&mark=A-1", embeddingRoute({ model: "blood", type: "cell", color: "celltype", mark: "A-1" })],
+    [
+      "#/embedding/blood/cell?color=celltype&mark=A-1",
+      embeddingRoute({ model: "blood", type: "cell", color: "celltype", mark: "A-1" }),
+    ],
     // An empty colour is a choice, not the default.
     ["#/embedding/blood/cell?color=", embeddingRoute({ model: "blood", type: "cell", color: "" })],
   ])("%s is read and written alike", (hash, route) => {
@@ -26,9 +29,12 @@ describe("routes", () => {
     expect(parse("#")).toEqual({ view: "overview" });
   });
 
-  it.each(["#/nowhere", "#/node/gene", "#/node/gene/a/b", "#/embedding/blood", "#/node/gene/%E0%A4%A"])("%s is unknown", (hash) => {
-    expect(parse(hash).view).toBe("unknown");
-  });
+  it.each(["#/nowhere", "#/node/gene", "#/node/gene/a/b", "#/embedding/blood", "#/node/gene/%E0%A4%A"])(
+    "%s is unknown",
+    (hash) => {
+      expect(parse(hash).view).toBe("unknown");
+    },
+  );
 
   it.each([
     ["limit=-3", LIMIT],

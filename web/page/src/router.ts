@@ -107,16 +107,14 @@ export function format(route: Route): string {
   }
 }
 
-/** Shows a route; `replace` leaves no step to go back to. */
-export function go(route: Route, replace = false): void {
-  const to = format(route);
-  if (to === location.hash) return;
-  if (replace) {
-    history.replaceState(null, "", to);
-    window.dispatchEvent(new HashChangeEvent("hashchange"));
-  } else {
-    location.hash = to;
-  }
+/** Shows a route, as a step that one can go back from. */
+export function go(route: Route): void {
+  location.hash = format(route);
+}
+
+/** The same page by a better address: nothing is shown anew, and there is no step to go back to. */
+export function rename(route: Route): void {
+  history.replaceState(null, "", format(route));
 }
 
 function hash(parts: string[], parameters: Record<string, string | null>): string {

@@ -68,7 +68,8 @@ export class ScatterDrawing {
       symbolSize: group.symbol === "circle" ? size : size * 1.25,
       large: count > LARGE,
       largeThreshold: 1,
-      itemStyle: { color: group.color, opacity: lit === undefined || lit === group.name ? 0.85 : 0.08 },
+      itemStyle:
+        lit === undefined || lit === group.name ? { color: group.color, opacity: 0.85 } : { color: colors.missing, opacity: 0.3 },
       emphasis: { itemStyle: { borderColor: colors.text, borderWidth: 1.5, opacity: 1 } },
       z: lit === group.name ? 3 : 2,
       animation: false,
@@ -88,7 +89,8 @@ export class ScatterDrawing {
 
   /** Axes on which one unit is as long across as up, so that distances are as the layout has them. */
   private axes() {
-    const range = (numbers: readonly number[]) => numbers.reduce(([low, high], n) => [Math.min(low, n), Math.max(high, n)] as const, [Infinity, -Infinity] as const);
+    const range = (numbers: readonly number[]) =>
+      numbers.reduce(([low, high], n) => [Math.min(low, n), Math.max(high, n)] as const, [Infinity, -Infinity] as const);
     const [left, right] = range(this.layout.x);
     const [bottom, top] = range(this.layout.y);
     const width = Math.max(this.chart.getWidth() - 2 * MARGIN, 1);
@@ -110,7 +112,8 @@ export class ScatterDrawing {
   }
 
   private listen(): void {
-    const rowOf = (event: { seriesIndex?: number; dataIndex?: number }) => this.groups[event.seriesIndex ?? -1]?.rows[event.dataIndex ?? -1];
+    const rowOf = (event: { seriesIndex?: number; dataIndex?: number }) =>
+      this.groups[event.seriesIndex ?? -1]?.rows[event.dataIndex ?? -1];
     this.chart.on("mouseover", (event) => {
       const row = rowOf(event);
       if (row === undefined || !event.event) return;
@@ -133,13 +136,24 @@ export class ScatterDrawing {
     zooms.forEach(({ start, end }, dataZoomIndex) => {
       const half = by === null ? 50 : (end - start) / 2 / by;
       const middle = by === null ? 50 : (start + end) / 2;
-      this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex, start: Math.max(middle - half, 0), end: Math.min(middle + half, 100) });
+      this.chart.dispatchAction({
+        type: "dataZoom",
+        dataZoomIndex,
+        start: Math.max(middle - half, 0),
+        end: Math.min(middle + half, 100),
+      });
     });
   }
 
   private buttons(): HTMLElement {
     const button = (text: string, label: string, by: number | null) =>
       h("button", { type: "button", title: label, "aria-label": label, onclick: () => this.zoom(by) }, text);
-    return h("div", { class: "zoom" }, button("+", "Zoom in", 1.4), button("−", "Zoom out", 1 / 1.4), button("⤢", "Show all", null));
+    return h(
+      "div",
+      { class: "zoom" },
+      button("+", "Zoom in", 1.4),
+      button("−", "Zoom out", 1 / 1.4),
+      button("⤢", "Show all", null),
+    );
   }
 }

@@ -43,7 +43,12 @@ export function searchBox(): SearchBox {
   });
   const types = h("select", { "aria-label": "Node type", onchange: later }, h("option", { value: "" }, "all types"));
   // The press on a suggestion must not take the focus from the box before the click comes.
-  const list = h("ul", { id: "hits", role: "listbox", "aria-label": "Suggestions", onmousedown: (event: Event) => event.preventDefault() });
+  const list = h("ul", {
+    id: "hits",
+    role: "listbox",
+    "aria-label": "Suggestions",
+    onmousedown: (event: Event) => event.preventDefault(),
+  });
   const status = h("div", { class: "visually-hidden", role: "status" });
   const element = h("form", { class: "search", role: "search", onsubmit: submit }, input, types, list, status);
   list.hidden = true;

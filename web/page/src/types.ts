@@ -3,21 +3,25 @@
 import type { Degree, Direction, RelationInfo, Schema, Values } from "./api";
 import { h, svg } from "./dom";
 import { words } from "./format";
-import { type Palette, palette, type Shape, typeLook } from "./palette";
+import { palette, type Shape, typeLook } from "./palette";
 
-export interface Look {
-  color: string;
-  shape: Shape;
+export function look(schema: Schema, type: string): { color: string; shape: Shape } {
+  const { color, shape } = typeLook(place(schema, type));
+  return { color: palette().categories[color] as string, shape };
 }
 
-export function look(schema: Schema, type: string, colors: Palette = palette()): Look {
-  const { color, shape } = typeLook(schema.node_types.findIndex((known) => known.name === type));
-  return { color: colors.categories[color] as string, shape };
+/** A type's place among those with nodes, in the schema's order: the few that a store has should differ most. */
+function place(schema: Schema, type: string): number {
+  const [present, absent] = [
+    schema.node_types.filter((known) => known.nodes > 0),
+    schema.node_types.filter((known) => known.nodes === 0),
+  ];
+  return [...present, ...absent].findIndex((known) => known.name === type);
 }
 
 /** A type's mark, for legends and badges; its colour comes from the style sheet, which knows the scheme. */
 export function glyph(schema: Schema, type: string): SVGElement {
-  const { color, shape } = typeLook(schema.node_types.findIndex((known) => known.name === type));
+  const { color, shape } = typeLook(place(schema, type));
   return svg("svg", { class: `glyph c${color}`, viewBox: "0 0 20 20", "aria-hidden": "true" }, outline(shape));
 }
 
@@ -41,7 +45,7 @@ export function degreeText(schema: Schema, degree: Omit<Degree, "count">): strin
   return `${name} ${sign} ${words(degree.type)}`;
 }
 
-/** The attribute by which an edge is negative (represses, lowers), or null. A number with a unit, such as a distance, has no say. */
+/** The attribute by which an edge is negative (represses, lowers), or null. A number with a unit (a distance) has no say. */
 export function negative(schema: Schema, relation: string, attributes: Values): string | null {
   const unitless = relationOf(schema, relation)?.attributes.filter((attribute) => attribute.unit === null) ?? [];
   const found = unitless.find(({ name }) => {
