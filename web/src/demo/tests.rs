@@ -62,6 +62,7 @@ fn the_store_holds_the_organism_and_nothing_else() {
         ("region.regulates.gene", organism.reported_links.len()),
         ("gene.interacts.gene", organism.interactions.len()),
         ("gene.annotated_with.term", organism.annotations.len()),
+        ("term.is_a.term", organism.programmes.iter().filter(|programme| programme.parent.is_some()).count()),
         ("cell_type.is_a.cell_type", CELL_TYPES.iter().filter(|cell_type| cell_type.parent.is_some()).count()),
         ("cell_type.part_of.tissue", CELL_TYPES.iter().filter(|cell_type| cell_type.tissue.is_some()).count()),
         ("tissue.is_a.tissue", TISSUES.iter().filter(|tissue| tissue.kind_of.is_some()).count()),
@@ -89,6 +90,8 @@ fn values_are_those_of_the_organism() {
     for region in &organism.regions {
         assert_eq!(value("region", &region.key(), "locus"), Some(Value::Interval(region.locus.clone())));
         assert_eq!(value("region", &region.key(), "signal"), Some(Value::Number(region.signal)));
+        let sequence = Value::Sequence(organism.sequence(region).to_owned());
+        assert_eq!(value("region", &region.key(), "sequence"), Some(sequence));
     }
     for cell in &organism.cells {
         let name = cell.is_labelled.then(|| Value::Category(CELL_TYPES[cell.cell_type].name.to_owned()));
@@ -118,6 +121,10 @@ fn values_are_those_of_the_organism() {
         });
         assert_eq!(edges(&snapshot, "interacts", Direction::Outgoing, &gene.id, "score"), pairs.collect());
     }
+    // The helper programme is one of T cells, which is one of lymphocytes.
+    let wider = edges(&snapshot, "term.is_a.term", Direction::Outgoing, "PROGRAMME:04", "");
+    assert_eq!(wider.into_keys().collect::<Vec<_>>(), ["PROGRAMME:03"]);
+    assert_eq!(value("term", "PROGRAMME:04", "namespace"), Some(Value::Category("programme".to_owned())));
     assert_eq!(value("donor", "donor_2", "age"), Some(Value::Number(57.0)));
     assert_eq!(value("cell_type", "CL:9000004", "name"), Some(Value::Text("helper T cell".to_owned())));
 }
@@ -126,13 +133,16 @@ fn values_are_those_of_the_organism() {
 fn the_report_counts_what_is_left_out() {
     let (_folder, organism, snapshot) = loaded(SEED);
     let exons: usize = organism.genes.iter().flat_map(|gene| &gene.transcripts).map(|transcript| transcript.exons.len()).sum();
-    let left_out: Vec<(&str, &str, u64)> = snapshot
-        .sources()
-        .iter()
-        .flat_map(|source| source.tally.drops.iter().map(|drop| (source.name.as_str(), drop.reason.as_str(), drop.count)))
+    let left_out: BTreeMap<&str, u64> = (snapshot.sources().iter())
+        .map(|source| (source.name.as_str(), source.tally.drops.iter().map(|drop| drop.count).sum()))
+        .filter(|&(_, count)| count > 0)
         .collect();
-    let expected =
-        [("genes", "feature exon", exons as u64), ("interactions", "unknown gene by symbol", organism.withdrawn.len() as u64)];
+    let unlabelled = organism.cells.iter().filter(|cell| !cell.is_labelled).count();
+    let expected = BTreeMap::from([
+        ("genes", exons as u64),
+        ("cells", unlabelled as u64),
+        ("interactions", organism.withdrawn.len() as u64),
+    ]);
     assert_eq!(left_out, expected);
 }
 

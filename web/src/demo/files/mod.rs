@@ -19,7 +19,7 @@ use super::Organism;
 type Writer = fn(&Organism, &mut dyn Write) -> Result<()>;
 
 /// Every file, and what writes it.
-pub(super) const ALL: [(&str, Writer); 13] = [
+pub(super) const ALL: [(&str, Writer); 14] = [
     ("genome.fa", fasta::genome),
     ("regions.fa", fasta::regions),
     ("genes.gtf", gtf::genes),
@@ -30,6 +30,7 @@ pub(super) const ALL: [(&str, Writer); 13] = [
     ("donors.tsv", tables::donors),
     ("anatomy.obo", obo::anatomy),
     ("cell_types.obo", obo::cell_types),
+    ("programmes.obo", obo::programmes),
     ("cells.h5ad", h5ad::cells),
     (MANIFEST, settings::manifest),
     (TASK, settings::task),

@@ -47,6 +47,18 @@ pub(super) fn anatomy(_organism: &Organism, out: &mut dyn Write) -> Result<()> {
     part_of(out)
 }
 
+/// `programmes.obo`: programmes, the narrower ones kinds of the wider ones.
+pub(super) fn programmes(organism: &Organism, out: &mut dyn Write) -> Result<()> {
+    header(out, "relata-demo-programmes")?;
+    for programme in &organism.programmes {
+        writeln!(out, "\n[Term]\nid: {}\nname: {}\nnamespace: programme", programme.id, programme.name)?;
+        if let Some(parent) = programme.parent.map(|parent| &organism.programmes[parent]) {
+            writeln!(out, "is_a: {} ! {}", parent.id, parent.name)?;
+        }
+    }
+    Ok(())
+}
+
 fn header(out: &mut dyn Write, ontology: &str) -> Result<()> {
     writeln!(out, "format-version: 1.4\nontology: {ontology}")?;
     writeln!(out, "remark: Synthetic. The ids are none of the real Cell Ontology or UBERON.")?;

@@ -48,10 +48,9 @@ pub(super) fn interacts(organism: &Organism, out: &mut dyn Write) -> Result<()> 
 
 /// `programmes.tsv`: genes (by id) and the programmes that they are annotated with.
 pub(super) fn programmes(organism: &Organism, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "gene\tterm\tname\tnamespace")?;
+    writeln!(out, "gene\tterm")?;
     for &(gene, programme) in &organism.annotations {
-        let (gene, programme) = (&organism.genes[gene].id, &organism.programmes[programme]);
-        writeln!(out, "{gene}\t{}\t{}\tprogramme", programme.id, programme.name)?;
+        writeln!(out, "{}\t{}", organism.genes[gene].id, organism.programmes[programme].id)?;
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ fn links_name_regions_and_genes_that_are_there() {
 }
 
 #[test]
+#[allow(clippy::result_large_err, reason = "the closure's error is the loader's")]
 fn the_h5ad_is_the_counts_and_its_categories_are_sorted() {
     let organism = Organism::new(7);
     let folder = tempfile::tempdir().unwrap();

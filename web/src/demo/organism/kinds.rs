@@ -114,3 +114,17 @@ pub fn is_kind_of(cell_type: usize, ancestor: usize) -> bool {
     }
     false
 }
+
+/// The programme of the nearest ancestor of a programme's cell type: places in [`PROGRAMMES`].
+pub fn wider(programme: usize) -> Option<usize> {
+    let Trigger::CellType(cell_type) = PROGRAMMES[programme].2 else { return None };
+    let mut at = CELL_TYPES[cell_type].parent;
+    while let Some(ancestor) = at {
+        let found = PROGRAMMES.iter().position(|(_, _, trigger)| *trigger == Trigger::CellType(ancestor));
+        if found.is_some() {
+            return found;
+        }
+        at = CELL_TYPES[ancestor].parent;
+    }
+    None
+}

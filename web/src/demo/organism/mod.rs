@@ -26,6 +26,8 @@ pub struct Programme {
     pub name: &'static str,
     /// Which cells have it on.
     pub trigger: Trigger,
+    /// The programme that is on in a wider set of cells, if any: its place.
+    pub parent: Option<usize>,
     /// Places of its genes, ascending.
     pub genes: Vec<usize>,
     /// Bases that stand in the sequence of its enhancers, two or three times.
@@ -76,12 +78,11 @@ impl Organism {
         let withdrawn = network::withdrawn(&mut stream, &genes);
         let annotations = network::annotations(&mut stream, &genes, kinds::PROGRAMMES.len());
         let cells = expression::cells(chance, &genes);
-        let of = |programme: usize| (0..genes.len()).filter(|&gene| genes[gene].programme == Some(programme)).collect();
-        let programmes = kinds::PROGRAMMES
-            .iter()
-            .zip(motifs)
-            .enumerate()
-            .map(|(place, (&(id, name, trigger), motif))| Programme { id, name, trigger, genes: of(place), motif })
+        let programmes = (kinds::PROGRAMMES.iter().zip(motifs).enumerate())
+            .map(|(place, (&(id, name, trigger), motif))| {
+                let own = (0..genes.len()).filter(|&gene| genes[gene].programme == Some(place)).collect();
+                Programme { id, name, trigger, parent: kinds::wider(place), genes: own, motif }
+            })
             .collect();
         Self { seed, contigs, genes, regions, links, reported_links, programmes, annotations, interactions, withdrawn, cells }
     }
