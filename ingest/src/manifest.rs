@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
+use crate::input::near_names;
 use crate::{Error, Result};
 
 /// What becomes of a name that no node has.
@@ -268,7 +269,7 @@ impl Manifest {
     /// Every mistake has its file, line and the nearest known name.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned(), suggestion: String::new() },
+            std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned(), suggestion: near_names(path) },
             _ => Error::io(path, "cannot read the manifest")(error),
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
