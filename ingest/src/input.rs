@@ -153,7 +153,8 @@ impl Read for Counted {
     }
 }
 
-fn near_names(path: &Path) -> String {
+/// The ending of [`Error::Missing`]'s message.
+pub(crate) fn near_names(path: &Path) -> String {
     let Some(folder) = path.parent() else { return String::new() };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match fs::read_dir(folder) {

@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
+use crate::input::near_names;
 use crate::{Error, Result};
 
 /// What becomes of a name that no node has.
@@ -268,7 +269,7 @@ impl Manifest {
     /// Every mistake has its file, line and the nearest known name.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned(), suggestion: String::new() },
+            std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned(), suggestion: near_names(path) },
             _ => Error::io(path, "cannot read the manifest")(error),
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -339,14 +340,17 @@ impl Manifest {
         }
     }
 
-    /// A source's file, variables replaced, from the manifest's folder.
+    /// A source's file, variables replaced. It starts from the manifest's folder, or where a variable that is set comes first,
+    /// from the working folder.
     ///
     /// # Errors
     /// When a variable is not set and has no default.
     pub fn path_of(&self, source: &Source) -> Result<PathBuf> {
-        let expanded = expand(source.path.get_ref(), |name| std::env::var(name).ok())
-            .map_err(|message| self.error(source.path.span(), message))?;
-        Ok(self.folder.join(expanded))
+        let variable = |name: &str| std::env::var(name).ok();
+        let expanded = expand(source.path.get_ref(), variable).map_err(|message| self.error(source.path.span(), message))?;
+        // What the environment says was said where the command runs.
+        let is_from_here = first_variable(source.path.get_ref()).and_then(variable).is_some_and(|value| !value.is_empty());
+        Ok(if is_from_here { PathBuf::from(expanded) } else { self.folder.join(expanded) })
     }
 
     /// Refuses settings that do not belong to a source's format.
@@ -370,6 +374,12 @@ impl Manifest {
         let near = suggestion(found, known.iter().copied());
         self.error(span, format!("unknown {what} `{found}`{near} (known: {})", known.join(", ")))
     }
+}
+
+/// The variable that a path starts with.
+fn first_variable(path: &str) -> Option<&str> {
+    let (inside, _) = path.strip_prefix("${")?.split_once('}')?;
+    Some(inside.split_once(":-").map_or(inside, |(name, _)| name))
 }
 
 /// Replaces `${NAME}` and `${NAME:-default}`.
@@ -410,6 +420,7 @@ mod tests {
         assert_eq!(expand("${A}/b/${B:-c}", variable).unwrap(), "x/b/c");
         assert!(expand("${B}", variable).unwrap_err().contains("B is not set"));
         assert!(expand("${A", variable).is_err());
+        assert_eq!((first_variable("${B:-c}/d"), first_variable("${A}"), first_variable("a/${B}")), (Some("B"), Some("A"), None));
     }
 
     #[test]

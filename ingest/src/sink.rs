@@ -127,7 +127,8 @@ pub struct Sink<'a> {
     path: PathBuf,
     unmatched: Unmatched,
     tally: Tally,
-    named: HashMap<NodeTypeId, Vec<bool>>,
+    /// By node type, then node: whether the source brought it, a value of it or an edge at it.
+    named: Vec<Vec<bool>>,
     drops: HashMap<String, usize>,
     bar: ProgressBar,
 }
@@ -147,7 +148,7 @@ impl<'a> Sink<'a> {
             path: path.to_owned(),
             unmatched,
             tally: Tally::default(),
-            named: HashMap::new(),
+            named: Vec::new(),
             drops: HashMap::new(),
             bar,
         }
@@ -208,7 +209,10 @@ impl<'a> Sink<'a> {
     }
 
     fn count_node(&mut self, node_type: NodeTypeId, node: u32) {
-        let named = self.named.entry(node_type).or_default();
+        if self.named.len() <= node_type.index() {
+            self.named.resize(node_type.index() + 1, Vec::new());
+        }
+        let named = &mut self.named[node_type.index()];
         let at = node as usize;
         if named.len() <= at {
             named.resize(at + 1, false);
@@ -244,6 +248,7 @@ impl<'a> Sink<'a> {
             }
         }
         self.tally.values += 1;
+        self.count_node(node_type, node);
         self.backend.set(node_type, node, attribute, value)
     }
 
@@ -268,6 +273,10 @@ impl<'a> Sink<'a> {
         values: &[EdgeValue],
     ) -> Result<()> {
         self.tally.edges += 1;
+        let edge = self.backend.schema().edge(relation);
+        let (near, far) = (edge.source, edge.target);
+        self.count_node(near, source);
+        self.count_node(far, target);
         self.backend.edge(relation, source, target, time, values)
     }
 
@@ -320,7 +329,6 @@ impl<'a> Sink<'a> {
     ) -> Result<Result<u32, String>> {
         let found = self.find(node_type, text, only)?;
         if let Match::Node(node) = found {
-            self.count_node(node_type, node);
             return Ok(Ok(node));
         }
         let name = self.schema().node(node_type).name.clone();

@@ -38,7 +38,8 @@ impl RelationalAttention {
     /// `[states in, width]` to `[states out, width]`.
     pub(super) fn forward(&self, states: Tensor<2>, layer: &Sublayer) -> Tensor<2> {
         let device = states.device();
-        let is_identity = layer.kept.len() == states.dims()[0] && layer.kept.iter().enumerate().all(|(at, &from)| at == from as usize);
+        let is_identity =
+            layer.kept.len() == states.dims()[0] && layer.kept.iter().enumerate().all(|(at, &from)| at == from as usize);
         let kept = if is_identity { states.clone() } else { states.clone().select(0, indices(&layer.kept, &device)) };
         if layer.query_count == 0 || layer.key_count == 0 {
             return kept;
@@ -56,7 +57,9 @@ impl RelationalAttention {
             self.many_queries(queries, keys, hidden)
         };
         let seen = self.output.forward(seen);
-        if layer.outputs.iter().enumerate().all(|(at, output)| *output == Some(at as u32)) && layer.outputs.len() == seen.dims()[0] {
+        if layer.outputs.iter().enumerate().all(|(at, output)| *output == Some(at as u32))
+            && layer.outputs.len() == seen.dims()[0]
+        {
             return kept + seen;
         }
         let places: Vec<u32> = layer.outputs.iter().map(|output| output.unwrap_or(0)).collect();

@@ -82,7 +82,8 @@ impl TokenEmbedding {
                 if is_nobody {
                     return features.matmul(weights.slice([0..FEATURES, width..2 * width])) + constant;
                 }
-                let (scale, shift) = (weights.clone().slice([0..FEATURES, 0..width]), weights.slice([0..FEATURES, width..2 * width]));
+                let (scale, shift) =
+                    (weights.clone().slice([0..FEATURES, 0..width]), weights.slice([0..FEATURES, width..2 * width]));
                 identity() * (features.clone().matmul(scale) + 1.0) + (features.matmul(shift) + constant)
             }
             Form::Category => {

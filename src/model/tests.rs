@@ -52,7 +52,8 @@ fn random_context(random: &mut Random, most_rows: u64) -> Context {
             let identity = random.below(u64::from(IDENTITIES)) as u32;
             context.push_token(row, Token { column, state, identity, number: random.below(400) as f32 / 100.0 - 2.0, code });
         }
-        let mut any = |random: &mut Random| if random.below(3) == 0 { NO_ROW } else { random.below(u64::from(row.max(1))) as u32 };
+        let mut any =
+            |random: &mut Random| if random.below(3) == 0 { NO_ROW } else { random.below(u64::from(row.max(1))) as u32 };
         let is_edge = row > 0 && random.below(3) > 0;
         let (parents, upper, lower) = if is_edge {
             (([random.below(u64::from(row)) as u32, any(random)]), any(random), any(random))
@@ -122,7 +123,9 @@ impl Plain {
                     features.extend([angle.sin(), angle.cos()]);
                 }
                 let weights = &self.get("embedding.number")[column * 18 * self.width..(column + 1) * 18 * self.width];
-                let project = |out: usize| -> f64 { features.iter().enumerate().map(|(at, x)| x * weights[at * 2 * self.width + out]).sum() };
+                let project = |out: usize| -> f64 {
+                    features.iter().enumerate().map(|(at, x)| x * weights[at * 2 * self.width + out]).sum()
+                };
                 // The identity's share is added here already: identity × (1 + scale) = identity + identity × scale.
                 (0..self.width).map(|at| identity[at] * project(at) + project(self.width + at)).collect()
             }
@@ -139,7 +142,8 @@ impl Plain {
 
     fn attention(&self, name: &str, kind: AttentionKind, context: &Context, states: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let normed: Vec<Vec<f64>> = states.iter().map(|x| self.norm(&format!("{name}.norm.gamma"), x)).collect();
-        let project = |part: &str| -> Vec<Vec<f64>> { normed.iter().map(|x| self.linear(&format!("{name}.{part}.weight"), x)).collect() };
+        let project =
+            |part: &str| -> Vec<Vec<f64>> { normed.iter().map(|x| self.linear(&format!("{name}.{part}.weight"), x)).collect() };
         let (query, key, value) = (project("query"), project("key"), project("value"));
         let of_head = self.width / self.heads;
         (0..states.len())
@@ -152,7 +156,8 @@ impl Plain {
                 for head in 0..self.heads {
                     let part = head * of_head..(head + 1) * of_head;
                     let score = |other: usize| -> f64 {
-                        let product: f64 = query[at][part.clone()].iter().zip(&key[other][part.clone()]).map(|(q, k)| q * k).sum();
+                        let product: f64 =
+                            query[at][part.clone()].iter().zip(&key[other][part.clone()]).map(|(q, k)| q * k).sum();
                         (product / (of_head as f64).sqrt()).exp()
                     };
                     let scores: Vec<f64> = seen.iter().map(|&other| score(other)).collect();
@@ -198,16 +203,13 @@ fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
         let mut random = Key::new("model tests", round).random();
         // Few tokens and many heads take the projecting path, many tokens and one head the other.
         let (width, heads) = [(8, 4), (16, 1), (12, 2)][random.below(3) as usize];
-        let blocks: Vec<Vec<AttentionKind>> = (0..1 + random.below(3))
-            .map(|_| (0..1 + random.below(3)).map(|_| all[random.below(6) as usize]).collect())
-            .collect();
+        let blocks: Vec<Vec<AttentionKind>> =
+            (0..1 + random.below(3)).map(|_| (0..1 + random.below(3)).map(|_| all[random.below(6) as usize]).collect()).collect();
         let shape = shape(width, heads, blocks.clone());
         let model = RelationalTransformer::new(&shape, round, &device);
         let contexts: Vec<Context> = (0..1 + random.below(4)).map(|_| random_context(&mut random, 12)).collect();
-        let reads: Vec<Vec<u32>> = contexts
-            .iter()
-            .map(|context| (0..context.tokens.len() as u32).filter(|_| random.below(3) == 0).collect())
-            .collect();
+        let reads: Vec<Vec<u32>> =
+            contexts.iter().map(|context| (0..context.tokens.len() as u32).filter(|_| random.below(3) == 0).collect()).collect();
         if reads.iter().all(Vec::is_empty) {
             continue;
         }

@@ -484,15 +484,50 @@ impl<'s> Load<'s> {
     fn expect_space(&self, indexes: usize) -> Result<()> {
         let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
         // sled takes about 2.4 times the raw bytes, and rounds up to segments of half a megabyte.
-        let needed = 3 * (indexes + names) as u64 + (4 << 20);
+        // Without its snapshot a commit is of no use, so there has to be space for that too.
+        let needed = 3 * (indexes + names) as u64 + (4 << 20) + self.snapshot_bytes();
         let path = &self.store.path;
         let free = fs4::available_space(path).map_err(Error::io(path, "cannot tell the free space"))?;
         if free < needed {
-            let text = format!("no space left on the device: the commit may need {needed} bytes, {free} are free");
+            let text =
+                format!("no space left on the device: the commit and its snapshot may need {needed} bytes, {free} are free");
             let source = std::io::Error::new(std::io::ErrorKind::StorageFull, text);
             return Err(Error::Io { path: path.clone(), action: "cannot commit the load", source });
         }
         Ok(())
+    }
+
+    /// An upper bound of what a snapshot of the commit takes, nearly always: see its file format for the sizes.
+    fn snapshot_bytes(&self) -> u64 {
+        let kept = self.listed.iter().filter_map(|listed| match listed {
+            Listed::Kept(at) => Some(*at),
+            Listed::Brought { .. } => None,
+        });
+        let committed = self.untouched().chain(kept).flat_map(|at| &self.store.commit.sources[at].segments);
+        let brought = self.listed.iter().flat_map(|listed| match listed {
+            Listed::Brought { source, .. } => source.segments.as_slice(),
+            Listed::Kept(_) => &[],
+        });
+        let mut bytes = 0;
+        for entry in committed.chain(brought) {
+            // Texts are as long there as here.
+            bytes += entry.bytes;
+            for (relation, edges) in &entry.edges {
+                let widths = self.schema.edge(*relation).attributes.iter().map(|attribute| match attribute.kind {
+                    AttributeKind::Time => 8,
+                    _ => 4,
+                });
+                bytes += 2 * edges * (4 + widths.sum::<u64>());
+            }
+        }
+        for node_type in self.schema.node_type_ids() {
+            let committed = self.store.dictionary(Owner::Nodes(node_type)).map_or(0, |entry| entry.count);
+            let nodes = self.nodes[node_type.index()].get().map_or(committed, Names::len);
+            let relations = self.schema.relations().iter().filter(|one| one.source == node_type || one.target == node_type);
+            // Keys, their order, a value of each attribute, and where the edges of each relation begin.
+            bytes += u64::from(nodes) * 8 * (4 + self.schema.node(node_type).attributes.len() + 2 * relations.count()) as u64;
+        }
+        bytes
     }
 
     /// Places of the committed sources that this load neither keeps, replaces nor removes.

@@ -35,12 +35,7 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         use AttentionKind::{Column, Down, Neighbour, Row, Up};
-        Self {
-            width: 64,
-            heads: 4,
-            blocks: vec![vec![Row, Down], vec![Column, Row, Neighbour, Up, Down]],
-            expansion: 2.0,
-        }
+        Self { width: 64, heads: 4, blocks: vec![vec![Row, Down], vec![Column, Row, Neighbour, Up, Down]], expansion: 2.0 }
     }
 }
 

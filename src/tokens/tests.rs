@@ -50,7 +50,8 @@ fn a_cells_tokens_are_its_attributes_and_one_for_each_gene_with_its_value() {
         let total: f64 = counts[adjacency.range(cell)].iter().map(|&count| f64::from(count)).sum();
         (10_000.0 * f64::from(counts[at]) / total).ln_1p()
     };
-    let trained: Vec<f64> = (0..20).flat_map(|cell| adjacency.range(cell).map(move |at| (cell, at))).map(|(cell, at)| value(cell, at)).collect();
+    let trained: Vec<f64> =
+        (0..20).flat_map(|cell| adjacency.range(cell).map(move |at| (cell, at))).map(|(cell, at)| value(cell, at)).collect();
     let mean = trained.iter().sum::<f64>() / trained.len() as f64;
     let deviation = (trained.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / trained.len() as f64).sqrt();
     assert!((learnt.mean - mean).abs() < 1e-4 && (learnt.deviation - deviation).abs() < 1e-4, "{learnt:?}, {mean} {deviation}");
@@ -97,8 +98,7 @@ fn no_target_is_in_any_token_but_those_of_training_rows_beside_the_seed() {
     for subgraph in subgraphs(&snapshot, &task, &(0..24).collect::<Vec<_>>()) {
         let context = encoder.encode(&subgraph);
         let cells: Vec<_> = subgraph.nodes.iter().filter(|node| node.node_type == task.node_type && node.hop < 3).collect();
-        let states: Vec<State> =
-            context.tokens.iter().filter(|token| token.column == target).map(|token| token.state).collect();
+        let states: Vec<State> = context.tokens.iter().filter(|token| token.column == target).map(|token| token.state).collect();
         assert_eq!(states.len(), cells.len());
         for (at, (cell, state)) in cells.iter().zip(states).enumerate() {
             let expected = match cell.node {
@@ -164,7 +164,10 @@ fn a_batch_embeds_only_what_the_answer_can_depend_on() {
     let cells_only = embedded(&[vec![AttentionKind::Row]]);
     assert_eq!(cells_only, contexts.len(), "cells have no other shown attribute than the target here");
     assert_eq!(embedded(&[vec![AttentionKind::Full]]), all);
-    let down: usize = contexts.iter().map(|context| 1 + visible(context, context.target, AttentionKind::Down).iter().map(|range| range.len()).sum::<usize>()).sum();
+    let down: usize = contexts
+        .iter()
+        .map(|context| 1 + visible(context, context.target, AttentionKind::Down).iter().map(|range| range.len()).sum::<usize>())
+        .sum();
     assert_eq!(embedded(&[vec![AttentionKind::Down]]), down);
     assert!(down < all && down > cells_only);
     assert_eq!(task.task.context.hops, 2);

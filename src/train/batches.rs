@@ -95,7 +95,9 @@ impl Batches<'_> {
             drop(receiver);
             match maker.join() {
                 Ok(made) => made.and(outcome),
-                Err(_) => Err(Error::Training("the thread that lays out batches panicked; this is a defect of Relata".to_owned())),
+                Err(_) => {
+                    Err(Error::Training("the thread that lays out batches panicked; this is a defect of Relata".to_owned()))
+                }
             }
         })
     }
@@ -137,7 +139,8 @@ impl Batches<'_> {
                     .collect(),
             })
             .collect();
-        let (places, contexts): (Vec<u32>, Vec<Context>) = contexts.iter().map(|(place, context)| (*place, context.clone())).unzip();
+        let (places, contexts): (Vec<u32>, Vec<Context>) =
+            contexts.iter().map(|(place, context)| (*place, context.clone())).unzip();
         let tokens = contexts.iter().map(|context| context.tokens.len()).sum();
         Laid { places, batch: Batch::new(&contexts, &reads, blocks, &self.kinds), tokens }
     }

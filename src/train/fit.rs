@@ -92,7 +92,11 @@ fn check(task: &ResolvedTask) -> Result<()> {
         return wrong("model.width", found, "a multiple of `model.heads`");
     }
     if model.blocks.is_empty() || model.blocks.iter().any(Vec::is_empty) {
-        return wrong("model.blocks", format!("{:?}", model.blocks), "at least one block, each with at least one kind of attention");
+        return wrong(
+            "model.blocks",
+            format!("{:?}", model.blocks),
+            "at least one block, each with at least one kind of attention",
+        );
     }
     if !share(train.edge_dropout) || !share(train.label_smoothing) || !share(train.mask) {
         let found = format!("{}, {}, {}", train.edge_dropout, train.label_smoothing, train.mask);
@@ -160,7 +164,8 @@ impl Fitting<'_> {
         options: &mut FitOptions<'_>,
     ) -> Result<RelationalTransformer> {
         let train = &self.task.task.train;
-        let bar = progress::bar(&format!("{}{phase}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
+        let bar =
+            progress::bar(&format!("{}{phase}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
         let steps = u64::from(epochs) * rows.len().div_ceil(train.batch) as u64;
         let mut phase = Phase {
             optimizer: optimizer(train),

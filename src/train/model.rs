@@ -39,7 +39,8 @@ impl Answer {
         match self {
             Self::Number(_) => None,
             Self::Classes(probabilities) => {
-                let best = (0..).zip(probabilities).max_by(|one, other| one.1.total_cmp(other.1).then(u32::cmp(&other.0, &one.0)));
+                let best =
+                    (0..).zip(probabilities).max_by(|one, other| one.1.total_cmp(other.1).then(u32::cmp(&other.0, &one.0)));
                 best.map(|(class, _)| class)
             }
         }
@@ -103,7 +104,9 @@ impl Model {
                 let share = 1.0 / self.members.len() as f32;
                 match (&mut answers[place], column.kind) {
                     (Answer::Classes(sums), _) => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * share),
-                    (answer, ColumnKind::Category) => *answer = Answer::Classes(values.iter().map(|value| value * share).collect()),
+                    (answer, ColumnKind::Category) => {
+                        *answer = Answer::Classes(values.iter().map(|value| value * share).collect())
+                    }
                     (Answer::Number(sum), _) => {
                         let number = f64::from(values[0]) * column.deviation + column.mean;
                         *sum = if sum.is_nan() { 0.0 } else { *sum } + number * f64::from(share);

@@ -81,7 +81,9 @@ impl Run {
         for (member, transformer) in model.members.iter().enumerate() {
             let path = weights(&self.path, member);
             let mut store = SafetensorsStore::from_file(&path).overwrite(true);
-            transformer.save_into(&mut store).map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))?;
+            transformer
+                .save_into(&mut store)
+                .map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))?;
         }
         let info = RunInfo {
             format_version: VERSION,

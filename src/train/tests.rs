@@ -57,7 +57,8 @@ fn equal_seeds_train_equal_models_at_any_number_of_threads() {
 fn pretraining_lowers_its_own_loss() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = planted::snapshot(folder.path(), 120, 3);
-    let settings = SMALL.replace("epochs = 12", "epochs = 1\npretrain_epochs = 8").replace("[[\"down\"]]", "[[\"down\", \"up\"]]");
+    let settings =
+        SMALL.replace("epochs = 12", "epochs = 1\npretrain_epochs = 8").replace("[[\"down\"]]", "[[\"down\", \"up\"]]");
     let task = planted::task(&snapshot, &settings);
     let rows = labels(&snapshot, &task).unwrap().rows();
     let (_, epochs) = fitted(&snapshot, &task, &rows);

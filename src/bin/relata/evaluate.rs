@@ -74,11 +74,8 @@ pub fn measure(snapshot: &Snapshot, model: &Model, rows: &[u32], quiet: bool) ->
     let answers = model.predict(snapshot, rows, quiet)?;
     Ok(match labels(snapshot, &model.task)? {
         Labels::Classes { names, codes } => {
-            let known: Vec<(u32, u32)> = rows
-                .iter()
-                .zip(&answers)
-                .filter_map(|(&row, answer)| Some((codes[row as usize]?, answer.class()?)))
-                .collect();
+            let known: Vec<(u32, u32)> =
+                rows.iter().zip(&answers).filter_map(|(&row, answer)| Some((codes[row as usize]?, answer.class()?))).collect();
             let (truth, found): (Vec<u32>, Vec<u32>) = known.iter().copied().unzip();
             let count = |is: &dyn Fn(&(u32, u32)) -> bool| known.iter().filter(|pair| is(pair)).count();
             let classes = (0..)

@@ -331,7 +331,15 @@ impl Matrix {
 
 fn wrong(path: &Path, place: &str) -> impl FnOnce(hdf5_reader::error::Error) -> Error + use<> {
     let (path, place) = (path.to_owned(), place.to_owned());
-    move |error| Error::content(&path, place, format!("cannot be read: {error}"))
+    move |error| {
+        let remedy = match error {
+            hdf5_reader::error::Error::UnexpectedEof { .. } | hdf5_reader::error::Error::OffsetOutOfBounds(_) => {
+                "; the file ends before its data does, so it is probably truncated: fetch or write it again"
+            }
+            _ => "",
+        };
+        Error::content(&path, place, format!("cannot be read: {error}{remedy}"))
+    }
 }
 
 fn is_text(dtype: &Datatype) -> bool {
