@@ -35,6 +35,16 @@ impl Budget<'_> {
         u64::from(self.costs.nodes[node_type.index()])
     }
 
+    /// Pays for an edge, if there is room for it.
+    fn pay(&mut self, price: u64) -> bool {
+        let fits = price <= self.tokens && self.edges > 0;
+        if fits {
+            self.tokens -= price;
+            self.edges -= 1;
+        }
+        fits
+    }
+
     /// How many edges of a relation there is room for at most.
     fn room(&self, relation: RelationId) -> u64 {
         self.tokens.checked_div(self.edge(relation)).unwrap_or(u64::MAX).min(self.edges)
@@ -64,6 +74,7 @@ pub(super) fn walk(graph: &Graph<'_>, key: Key, tokens: u32, costs: &Costs, seed
             }
             let node = growing.drawn.nodes[near].hit();
             candidates.clear();
+            // What they cost if every node at their far ends is new.
             let mut most = 0;
             for fan in graph.fans(node) {
                 let (relation, direction) = (fan.step.relation, fan.step.direction);
@@ -91,6 +102,7 @@ pub(super) fn walk(graph: &Graph<'_>, key: Key, tokens: u32, costs: &Costs, seed
                 deal(candidates, &mut turns.with(near as u64).random());
             }
             let start = growing.drawn.edges.len();
+            // The relations and directions of which an edge did not fit.
             let mut full = Vec::new();
             for candidate in candidates.iter() {
                 let &Candidate { relation, direction, position, far, .. } = candidate;
@@ -99,12 +111,10 @@ pub(super) fn walk(graph: &Graph<'_>, key: Key, tokens: u32, costs: &Costs, seed
                 }
                 let is_paid = !shown || growing.place(far).is_some();
                 let price = budget.edge(relation) + if is_paid { 0 } else { budget.node(far.node_type) };
-                if price > budget.tokens || budget.edges == 0 {
+                if !budget.pay(price) {
                     full.push((relation, direction));
                     continue;
                 }
-                budget.tokens -= price;
-                budget.edges -= 1;
                 let far = growing.node(far, hop + 1);
                 growing.drawn.edges.push(SampledEdge { relation, direction, position: position as u64, near: near as u32, far });
             }

@@ -37,7 +37,7 @@ impl Key {
     }
 }
 
-/// SplitMix64: number i is a mixture of key + i × [`GOLDEN`].
+/// SplitMix64: number i is a mixture of key + i × 2⁶⁴ / φ, so it is a counter that is hashed.
 ///
 /// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, with the mixing constants
 /// of Stafford's variant 13.
