@@ -96,10 +96,6 @@ impl Args {
                 let truth: Vec<f64> = numbers.iter().map(|number| number.unwrap_or_default()).collect();
                 let mut models = of_numbers(&snapshot, &task, &chosen, &numbers)?;
                 if self.ours() {
-                    let number = |answer: &Answer| match answer {
-                        Answer::Number(number) => Ok(*number),
-                        Answer::Classes(_) => bail!("the model answers with classes"),
-                    };
                     let answer = |fold: &Fold| answers(&snapshot, &task, fold, self.quiet)?.iter().map(number).collect();
                     models.push(Model { name: OURS, answer: Box::new(answer) });
                 }
@@ -175,6 +171,13 @@ impl Args {
             rows.push(Row { model: model.name, scores, seconds: start.elapsed().as_secs_f64() });
         }
         Ok(rows)
+    }
+}
+
+fn number(answer: &Answer) -> anyhow::Result<f64> {
+    match answer {
+        Answer::Number(number) => Ok(*number),
+        Answer::Classes(_) => bail!("the model answers with classes"),
     }
 }
 
