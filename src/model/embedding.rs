@@ -13,7 +13,7 @@ const FEATURES: usize = 1 + 2 * OCTAVES;
 /// The first state of each token: whose it is, scaled by its value, plus its value, plus its column.
 #[derive(Module, Debug)]
 pub(super) struct TokenEmbedding {
-    /// `[identities, width]`; the first is nobody's.
+    /// `[identities, width]`; the first stands for nobody, or somebody that has no identity here.
     identity: Param<Tensor<2>>,
     /// `[columns, width]`
     column: Param<Tensor<2>>,
@@ -71,37 +71,32 @@ impl TokenEmbedding {
         let column = usize::from(group.column);
         let count = group.tokens.len();
         let identities = &batch.identities[group.tokens.clone()];
-        let is_nobody = identities.iter().all(|&identity| identity == 0);
-        let identity = || self.identity.val().select(0, indices(identities, device));
+        let identity = self.identity.val().select(0, indices(identities, device)); // [tokens, width]
         let constant = self.column.val().slice([column..column + 1]); // [1, width]
-        let plus_identity = |states: Tensor<2>| if is_nobody { states } else { states + identity() };
         match group.form {
             Form::Number => {
                 let features = fourier(&batch.numbers[group.tokens.clone()], device);
                 let weights = self.number.val().slice([column..column + 1]).reshape([FEATURES, 2 * width]);
-                if is_nobody {
-                    return features.matmul(weights.slice([0..FEATURES, width..2 * width])) + constant;
-                }
                 let (scale, shift) =
                     (weights.clone().slice([0..FEATURES, 0..width]), weights.slice([0..FEATURES, width..2 * width]));
-                identity() * (features.clone().matmul(scale) + 1.0) + (features.matmul(shift) + constant)
+                identity * (features.clone().matmul(scale) + 1.0) + (features.matmul(shift) + constant)
             }
             Form::Category => {
                 let first = self.first_category[column];
                 let codes: Vec<u32> = batch.codes[group.tokens.clone()].iter().map(|code| first + code).collect();
-                plus_identity(self.category.val().select(0, indices(&codes, device)) + constant)
+                identity + (self.category.val().select(0, indices(&codes, device)) + constant)
             }
             Form::Vector => {
                 let dimension = group.vectors.len() / count.max(1);
                 let first = self.first_dimension[column];
                 let vectors = Tensor::<2>::from_data(TensorData::new(group.vectors.clone(), [count, dimension]), device);
-                plus_identity(vectors.matmul(self.vector.val().slice([first..first + dimension])) + constant)
+                identity + (vectors.matmul(self.vector.val().slice([first..first + dimension])) + constant)
             }
-            Form::Link => plus_identity(constant.expand([count, width])),
+            Form::Link => identity + constant,
             Form::Missing | Form::Masked => {
                 let row = 2 * column + usize::from(group.form == Form::Masked);
                 let absent = self.absent.val().slice([row..row + 1]) + constant;
-                plus_identity(absent.expand([count, width]))
+                identity + absent
             }
         }
     }

@@ -52,7 +52,7 @@ fn random_context(random: &mut Random, most_rows: u64) -> Context {
             let identity = random.below(u64::from(IDENTITIES)) as u32;
             context.push_token(row, Token { column, state, identity, number: random.below(400) as f32 / 100.0 - 2.0, code });
         }
-        let mut any =
+        let any =
             |random: &mut Random| if random.below(3) == 0 { NO_ROW } else { random.below(u64::from(row.max(1))) as u32 };
         let is_edge = row > 0 && random.below(3) > 0;
         let (parents, upper, lower) = if is_edge {
@@ -78,8 +78,8 @@ impl Plain {
             .collect(None, None, true)
             .into_iter()
             .map(|tensor| {
-                let data = tensor.to_data().expect("a parameter has data");
-                let numbers: Vec<f32> = data.try_to_vec().expect("parameters are 32-bit floats");
+                let bytes = tensor.to_bytes().expect("a parameter has data");
+                let numbers: Vec<f32> = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
                 (tensor.name.clone(), numbers.into_iter().map(f64::from).collect())
             })
             .collect();

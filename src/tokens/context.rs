@@ -66,13 +66,13 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn push_token(&mut self, row: u32, token: Token) {
+    pub(crate) fn push_token(&mut self, row: u32, token: Token) {
         self.tokens.push(token);
         self.row_of.push(row);
     }
 
     /// Keeps a vector and says its place among those of its column.
-    pub(super) fn push_vector(&mut self, column: u16, vector: &[f32]) -> u32 {
+    pub(crate) fn push_vector(&mut self, column: u16, vector: &[f32]) -> u32 {
         let at = match self.vectors.iter().position(|(known, _)| *known == column) {
             Some(at) => at,
             None => {

@@ -129,13 +129,13 @@ fn attention_sees_what_its_kind_says_in_a_hand_worked_context() {
     let tokens = columns.map(|column| Token { column, state: State::Shown, identity: 0, number: 0.0, code: 0 }).to_vec();
     let context = Context { rows, tokens, row_of: vec![0, 0, 1, 2, 3, 4, 5], vectors: Vec::new(), target: 0 };
     let seen = |token, kind| visible(&context, token, kind).into_iter().flatten().collect::<Vec<u32>>();
-    use AttentionKind::*;
+    use AttentionKind::{Column, Down, Full, Neighbour, Row as OwnRow, Up};
     for (token, kind, expected) in [
         (0, Column, vec![0]),
         (2, Column, vec![2, 3]),
-        (0, Row, vec![0, 1]),
-        (2, Row, vec![0, 1, 2]),
-        (3, Row, vec![0, 1, 3, 5]),
+        (0, OwnRow, vec![0, 1]),
+        (2, OwnRow, vec![0, 1, 2]),
+        (3, OwnRow, vec![0, 1, 3, 5]),
         (0, Neighbour, vec![2, 3, 4]),
         (5, Neighbour, vec![3, 6]),
         (3, Neighbour, vec![]),

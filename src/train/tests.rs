@@ -4,7 +4,7 @@ use crate::snapshot::Snapshot;
 use crate::task::{Labels, ResolvedTask, folds, labels};
 
 const SMALL: &str = "[split]\nfolds = 4\n[context]\nhops = 1\n[model]\nwidth = 16\nheads = 2\nblocks = [[\"down\"]]\n\
-                     [train]\nepochs = 12\nbatch = 16\nlearning_rate = 0.01\n";
+                     [train]\nepochs = 12\nbatch = 16\nlearning_rate = 0.01\nedge_dropout = 0.2\n";
 
 fn fitted(snapshot: &Snapshot, task: &ResolvedTask, rows: &[u32]) -> (Model, Vec<Epoch>) {
     let mut epochs = Vec::new();
@@ -101,7 +101,7 @@ fn settings_that_cannot_be_are_named() {
         ("heads = 2", "heads = 3", "model.width"),
         ("[[\"down\"]]", "[[]]", "model.blocks"),
         ("learning_rate = 0.01", "learning_rate = -1.0", "train.learning_rate"),
-        ("learning_rate = 0.01", "edge_dropout = 1.5", "train.edge_dropout"),
+        ("learning_rate = 0.01", "learning_rate = 0.01\nmask = 1.5", "train.mask"),
         ("batch = 16", "batch = 0", "train.batch"),
     ] {
         let task = planted::task(&snapshot, &SMALL.replace(from, to));
