@@ -35,10 +35,12 @@ pub struct Args {
     quiet: bool,
 }
 
-/// A model: given a fold, what it answers for each test row, in their order.
+/// Learns from a fold's training rows and answers for each of its test rows, in their order.
+type Answer<'a, T> = dyn Fn(&Fold) -> anyhow::Result<Vec<T>> + 'a;
+
 struct Model<'a, T> {
     name: &'static str,
-    answer: Box<dyn Fn(&Fold) -> anyhow::Result<Vec<T>> + 'a>,
+    answer: Box<Answer<'a, T>>,
 }
 
 /// What was compared, as JSON has it.
