@@ -84,7 +84,7 @@ mod tests {
     fn rows(count: u32, columns: u32) -> (Features, Array2<f64>) {
         let value = |row: u32, column: u32| {
             let hash = row.wrapping_mul(2_654_435_761).wrapping_add(column.wrapping_mul(40_503)).wrapping_mul(2_246_822_519) >> 8;
-            if hash % 3 == 0 { (hash % 1000) as f32 / 100.0 * 0.7_f32.powi(column as i32) } else { 0.0 }
+            if hash.is_multiple_of(3) { (hash % 1000) as f32 / 100.0 * 0.7_f32.powi(column as i32) } else { 0.0 }
         };
         let sparse: Vec<Vec<(u32, f32)>> = (0..count)
             .map(|row| (0..columns).map(|column| (column, value(row, column))).filter(|entry| entry.1 != 0.0).collect())

@@ -172,7 +172,7 @@ mod tests {
             let noise = (hash % 100) as f32 / 50.0;
             if column == row % classes {
                 noise + 0.6
-            } else if hash % 2 == 0 {
+            } else if hash.is_multiple_of(2) {
                 noise
             } else {
                 0.0

