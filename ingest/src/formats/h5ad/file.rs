@@ -49,13 +49,13 @@ pub struct Matrix {
 }
 
 enum Kind {
-    Dense(Dataset),
+    Dense(Box<Dataset>),
     /// `indptr` over rows, or over columns.
     Sparse {
         by_row: bool,
         pointers: Vec<f64>,
-        indices: Dataset,
-        data: Dataset,
+        indices: Box<Dataset>,
+        data: Box<Dataset>,
     },
 }
 
@@ -137,7 +137,7 @@ impl AnnData {
             if dataset.shape() != expected {
                 return Err(shape_error(dataset.shape()));
             }
-            return Ok(Matrix { path, place, rows, columns, kind: Kind::Dense(dataset) });
+            return Ok(Matrix { path, place, rows, columns, kind: Kind::Dense(Box::new(dataset)) });
         }
         let group = self.file.group(&place).map_err(|_| self.no_matrix(&place))?;
         let encoding = text_attribute(&group, "encoding-type").or_else(|| text_attribute(&group, "h5sparse_format"));
@@ -170,7 +170,13 @@ impl AnnData {
             );
             return Err(Error::content(&self.path, format!("{place}/indptr"), message));
         }
-        Ok(Matrix { path, place, rows, columns, kind: Kind::Sparse { by_row, pointers, indices, data } })
+        Ok(Matrix {
+            path,
+            place,
+            rows,
+            columns,
+            kind: Kind::Sparse { by_row, pointers, indices: Box::new(indices), data: Box::new(data) },
+        })
     }
 
     fn no_matrix(&self, place: &str) -> Error {
