@@ -296,7 +296,7 @@ fn facts_that_were_looked_up_by_hand() {
     assert_eq!(number(&snapshot, "regulates", link, "distance"), 5422.0);
     // chr1 3774714 3775214 … CEP104, effect −0.293431866, significant
     let tested = ["chr1:3774714-3775214", "ENSG00000116198"];
-    assert_eq!(number(&snapshot, "regulates", tested, "effect_size"), -0.293_431_866);
+    assert_eq!(number(&snapshot, "regulates", tested, "effect_size"), -0.293_431_866_f64 as f32);
     assert_eq!(number(&snapshot, "regulates", tested, "significant"), 1.0);
     // B cells are lymphocytes of B lineage: `is_a: CL:0000945`.
     assert_eq!(neighbors(&snapshot, "cell_type.is_a.cell_type", Direction::Outgoing, "CL:0000236"), ["CL:0000945"]);
