@@ -75,8 +75,8 @@ fn counts_are_those_of_the_files() {
     let regions = "regions_K562_chr22_ABC";
     let crispri = "perturb_crispri_enhancer_gene/EPCrisprBenchmark_combined_data.training_K562.GRCh38.tsv.gz";
     let predicted = format!("{regions}/EnhancerPredictionsFull_threshold0.027_self_promoter.tsv");
-    // Source, rows that are in the file, rows that are kept. The kept ones are those of a join that was made once with
-    // another program; a change of identity resolution shows here.
+    // Source, rows that are in the file, rows that are kept. A join of the same files that was written apart from this
+    // program, in Python, kept as many; where identity resolution changes, it shows here.
     let expected = [
         ("genes", rows(genes), 78_894),
         ("gene loci", rows("genes_tables/human_ensembl_latest.csv.gz") - 1, 78_677),
@@ -296,7 +296,7 @@ fn facts_that_were_looked_up_by_hand() {
     assert_eq!(number(&snapshot, "regulates", link, "distance"), 5422.0);
     // chr1 3774714 3775214 … CEP104, effect −0.293431866, significant
     let tested = ["chr1:3774714-3775214", "ENSG00000116198"];
-    assert_eq!(number(&snapshot, "regulates", tested, "effect_size"), -0.293_431_866);
+    assert_eq!(number(&snapshot, "regulates", tested, "effect_size"), -0.293_431_866_f64 as f32);
     assert_eq!(number(&snapshot, "regulates", tested, "significant"), 1.0);
     // B cells are lymphocytes of B lineage: `is_a: CL:0000945`.
     assert_eq!(neighbors(&snapshot, "cell_type.is_a.cell_type", Direction::Outgoing, "CL:0000236"), ["CL:0000945"]);

@@ -59,7 +59,7 @@ pub enum Error {
         /// The store.
         path: PathBuf,
         /// Why not.
-        source: relata::Error,
+        source: Box<relata::Error>,
     },
     /// The store refused.
     #[error(transparent)]

@@ -109,7 +109,7 @@ pub fn run(manifest: &Manifest, path: &Path, options: Options) -> Result<Report>
         let _ = std::fs::remove_dir_all(path);
     }
     match outcome {
-        Err(Error::Unpublished { source, .. }) if is_new => Err(source.into()),
+        Err(Error::Unpublished { source, .. }) if is_new => Err(Error::Store(*source)),
         outcome => outcome,
     }
 }
@@ -161,7 +161,8 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
         record.dataset == report.dataset && report.sources.iter().any(|source| source.name == record.name)
     };
     report.others = store.sources().iter().filter(|record| !is_listed(record)).cloned().collect();
-    let snapshot = store.snapshot(options.quiet).map_err(|source| Error::Unpublished { path: path.to_owned(), source })?;
+    let snapshot =
+        store.snapshot(options.quiet).map_err(|source| Error::Unpublished { path: path.to_owned(), source: Box::new(source) })?;
     report.snapshot = Some(snapshot.to_string());
     Ok(report)
 }

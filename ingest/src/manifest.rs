@@ -156,7 +156,7 @@ pub struct ColumnSpec {
     pub or: Option<Box<ColumnSpec>>,
     /// The identifier attribute to look in; key and all of them if omitted.
     pub r#match: Option<String>,
-    /// What becomes of values that no node has; as the source says if omitted.
+    /// What becomes of values that no node has; if omitted, as the source says, and an interval's region is made.
     pub unmatched: Option<Unmatched>,
     /// An interval: the column of its contig.
     pub contig: Option<String>,

@@ -92,13 +92,15 @@ impl Reference {
     pub fn nodes<'c>(&self, cell: impl Fn(usize) -> &'c str, makes: bool, line: u64, sink: &mut Sink<'_>) -> Result<Named> {
         let makes = makes && self.identifier.is_none();
         let mut decides: Option<(&Self, Vec<&str>)> = None;
+        let mut names_one = false;
         for (place, reference) in self.chain().enumerate() {
             let names = reference.names(cell(place));
             if names.is_empty() {
                 continue;
             }
             let is_last = reference.or.is_none() && decides.is_none();
-            if is_last || (makes && place == 0) || reference.finds(&names, sink)? {
+            names_one = !is_last && reference.finds(&names, sink)?;
+            if is_last || (makes && place == 0) || names_one {
                 decides = Some((reference, names));
                 break;
             }
@@ -113,7 +115,7 @@ impl Reference {
             }
             match reference.resolve(name, line, sink)? {
                 Ok(node) => nodes.push(node),
-                Err(reason) if self.or.is_some() && nodes.is_empty() => {
+                Err(reason) if self.or.is_some() && !names_one => {
                     sink.drop(&format!("{reason}; `or` names none either"), name.trim())
                 }
                 Err(reason) => sink.drop(&reason, name.trim()),

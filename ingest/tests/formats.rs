@@ -75,6 +75,24 @@ unmatched = "make"
     }
 }
 
+/// A damaged file is an error or another file, and never a panic.
+#[test]
+fn h5ad_with_any_byte_changed_does_not_panic() {
+    let whole = anndata(Layout::Csr);
+    let (mut refused, step) = (0, 7);
+    for at in (0..whole.len()).step_by(step) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let folder = Folder::new(&[("cells.h5ad", &bytes)]);
+        let source = "[[source]]\npath = \"cells.h5ad\"\nformat = \"h5ad\"\ngenes = { unmatched = \"make\" }\n\
+                      cells = { attributes = { celltype = \"celltype\" } }\n";
+        let manifest = folder.manifest("m.toml", source);
+        let manifest = relata_ingest::Manifest::read(&manifest).unwrap();
+        refused += usize::from(relata_ingest::plan(&manifest, relata_ingest::Options { quiet: true }).is_err());
+    }
+    assert!(refused > whole.len() / step / 20, "{refused} of {} changes were noticed", whole.len() / step);
+}
+
 #[test]
 fn h5ad_genes_are_found_by_another_column_made_or_counted() {
     let genes = "id,symbol\nENSG00000000001,A\ng3,Z\n";

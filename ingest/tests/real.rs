@@ -128,3 +128,22 @@ fn gencode_genes_are_as_noodles_reads_them() {
         assert_eq!((locus.start(), locus.end(), locus.contig()), (*start, *end, contig.as_str()), "{id}");
     }
 }
+
+/// Files that once broke a reader of HDF5: an error, whatever is wrong with them, and no panic.
+#[test]
+fn malformed_hdf5_is_an_error() {
+    let Some(data) = real_data() else { return };
+    let mut tried = 0;
+    for entry in std::fs::read_dir(data.join("hdf5_malformed")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            continue;
+        }
+        let folder = Folder::new(&[]);
+        let source = format!("[[source]]\npath = {path:?}\nformat = \"h5ad\"\ngenes = {{ unmatched = \"make\" }}\n");
+        let error = folder.load(&source).err().unwrap_or_else(|| panic!("{} was read", path.display()));
+        assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+        tried += 1;
+    }
+    assert!(tried > 0);
+}

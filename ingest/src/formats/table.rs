@@ -259,7 +259,7 @@ impl<'i> Rows<'i> {
     fn next(&mut self, sink: &Sink<'_>) -> Result<bool> {
         let found = self.reader.read_record(&mut self.record).map_err(|error| table_error(self.input, &error))?;
         self.line = self.record.position().map_or(0, csv::Position::line);
-        if self.line % 1024 == 0 {
+        if self.line.is_multiple_of(1024) {
             sink.progress(self.input);
         }
         if found && self.record.len() != self.header.len() {

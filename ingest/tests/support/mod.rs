@@ -174,15 +174,16 @@ pub fn anndata(layout: Layout) -> Vec<u8> {
         }
         Layout::Csr | Layout::Csc => {
             let by_row = layout == Layout::Csr;
-            let (lines, across) = if by_row { (3, 4) } else { (4, 3) };
+            // What is compressed: the rows, or the columns as rows.
+            let lines: Vec<Vec<u32>> = match by_row {
+                true => COUNTS.iter().map(|row| row.to_vec()).collect(),
+                false => (0..4).map(|column| COUNTS.iter().map(|row| row[column]).collect()).collect(),
+            };
             let (mut pointers, mut indices, mut data) = (vec![0_i32], Vec::new(), Vec::new());
-            for line in 0..lines {
-                for place in 0..across {
-                    let count = if by_row { COUNTS[line][place] } else { COUNTS[place][line] };
-                    if count > 0 {
-                        indices.push(place as i32);
-                        data.push(f64::from(count));
-                    }
+            for line in lines {
+                for (place, count) in line.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                    indices.push(place as i32);
+                    data.push(f64::from(count));
                 }
                 pointers.push(data.len() as i32);
             }

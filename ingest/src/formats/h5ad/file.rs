@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use hdf5_reader::group::Group;
@@ -48,13 +49,13 @@ pub struct Matrix {
 }
 
 enum Kind {
-    Dense(Dataset),
+    Dense(Box<Dataset>),
     /// `indptr` over rows, or over columns.
     Sparse {
         by_row: bool,
         pointers: Vec<f64>,
-        indices: Dataset,
-        data: Dataset,
+        indices: Box<Dataset>,
+        data: Box<Dataset>,
     },
 }
 
@@ -64,6 +65,10 @@ impl AnnData {
     /// # Errors
     /// When it is no HDF5 file, is truncated, or is no AnnData.
     pub fn open(path: &Path) -> Result<Self> {
+        guarded(path, "the file", || Self::open_file(path))
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
         let options = OpenOptions::default().with_max_read_bytes(MOST_BYTES);
         let file = Hdf5File::open_with_options(path, options).map_err(|error| {
             let message = format!("cannot be opened as HDF5: {error}; it is damaged or truncated: fetch or write it again");
@@ -97,6 +102,10 @@ impl AnnData {
     /// # Errors
     /// When it is not there or its index cannot be read.
     pub fn frame(&self, place: &str) -> Result<Frame> {
+        guarded(&self.path, place, || self.open_frame(place))
+    }
+
+    fn open_frame(&self, place: &str) -> Result<Frame> {
         let group = self.file.group(place).map_err(wrong(&self.path, place))?;
         let (groups, datasets) = group.member_names().map_err(wrong(&self.path, place))?;
         let index_name = text_attribute(&group, "_index").unwrap_or_else(|| "_index".to_owned());
@@ -114,6 +123,10 @@ impl AnnData {
     /// # Errors
     /// When it is not there, has another shape, or is stored in an unknown way.
     pub fn matrix(&self, place: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        guarded(&self.path, place, || self.open_matrix(place, rows, columns))
+    }
+
+    fn open_matrix(&self, place: &str, rows: usize, columns: usize) -> Result<Matrix> {
         let (path, place) = (self.path.clone(), place.to_owned());
         let shape_error = |found: &[u64]| {
             let found = found.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
@@ -124,7 +137,7 @@ impl AnnData {
             if dataset.shape() != expected {
                 return Err(shape_error(dataset.shape()));
             }
-            return Ok(Matrix { path, place, rows, columns, kind: Kind::Dense(dataset) });
+            return Ok(Matrix { path, place, rows, columns, kind: Kind::Dense(Box::new(dataset)) });
         }
         let group = self.file.group(&place).map_err(|_| self.no_matrix(&place))?;
         let encoding = text_attribute(&group, "encoding-type").or_else(|| text_attribute(&group, "h5sparse_format"));
@@ -157,7 +170,13 @@ impl AnnData {
             );
             return Err(Error::content(&self.path, format!("{place}/indptr"), message));
         }
-        Ok(Matrix { path, place, rows, columns, kind: Kind::Sparse { by_row, pointers, indices, data } })
+        Ok(Matrix {
+            path,
+            place,
+            rows,
+            columns,
+            kind: Kind::Sparse { by_row, pointers, indices: Box::new(indices), data: Box::new(data) },
+        })
     }
 
     fn no_matrix(&self, place: &str) -> Error {
@@ -193,10 +212,11 @@ impl Frame {
             let message = format!("there is no such column{near} (columns of {}: {known})", self.place);
             return Err(Error::content(&self.path, place, message));
         }
-        let column = match self.group.dataset(name) {
-            Ok(dataset) => self.plain(name, &dataset).map_err(wrong(&self.path, &place))?,
-            Err(_) => self.encoded(name).map_err(wrong(&self.path, &place))?,
+        let read = || match self.group.dataset(name) {
+            Ok(dataset) => self.plain(name, &dataset).map_err(wrong(&self.path, &place)),
+            Err(_) => self.encoded(name).map_err(wrong(&self.path, &place)),
         };
+        let column = guarded(&self.path, &place, read)?;
         let rows = match &column {
             Column::Text(texts) => texts.len(),
             Column::Number(numbers) => numbers.len(),
@@ -292,7 +312,8 @@ impl Matrix {
                             SliceInfoElem::Slice { start: 0, end: self.columns as u64, step: 1 },
                         ],
                     };
-                    let block = dataset.read_slice::<Real>(&selection).map_err(wrong(&self.path, &self.place))?;
+                    let read = || dataset.read_slice::<Real>(&selection).map_err(wrong(&self.path, &self.place));
+                    let block = guarded(&self.path, &self.place, read)?;
                     for (at, value) in block.iter().enumerate() {
                         each(start as usize + at / self.columns, at % self.columns, value.0)?;
                     }
@@ -307,7 +328,9 @@ impl Matrix {
                     let end = (start + CHUNK).min(entries);
                     let selection = SliceInfo { selections: vec![SliceInfoElem::Slice { start, end, step: 1 }] };
                     let read = |dataset: &Dataset, part: &str| {
-                        dataset.read_slice::<Real>(&selection).map_err(wrong(&self.path, &format!("{}/{part}", self.place)))
+                        let place = format!("{}/{part}", self.place);
+                        let read = || dataset.read_slice::<Real>(&selection).map_err(wrong(&self.path, &place));
+                        guarded(&self.path, &place, read)
                     };
                     let (places, values) = (read(indices, "indices")?, read(data, "data")?);
                     for (at, (place, value)) in (start..end).zip(places.iter().zip(values.iter())) {
@@ -340,6 +363,15 @@ fn wrong(path: &Path, place: &str) -> impl FnOnce(hdf5_reader::error::Error) -> 
         };
         Error::content(&path, place, format!("cannot be read: {error}{remedy}"))
     }
+}
+
+/// The seam to the HDF5 reader: it panics on some damaged files, and that becomes an error too.
+fn guarded<T>(path: &Path, place: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = said.unwrap_or("it did not say why");
+        Err(Error::content(path, place, format!("the HDF5 reader failed ({said}); the file is damaged: fetch or write it again")))
+    })
 }
 
 fn is_text(dtype: &Datatype) -> bool {
