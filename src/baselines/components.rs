@@ -17,7 +17,7 @@ const ROUNDS: usize = 7;
 /// never formed: `C Q = X Q − 1 (mean Q)`. It works on the side of the rows (`C Cᵀ`), which are the fewer, and ends with
 /// the exact components within the subspace that was found (Rayleigh and Ritz). Where as many vectors are iterated as
 /// there are rows or columns, the components are exact; else the leading ones are and the last are close.
-pub(super) struct Components {
+pub(crate) struct Components {
     /// `[columns]`
     mean: Array1<f64>,
     /// `[columns, components]`, orthonormal, by falling variance.
@@ -26,7 +26,7 @@ pub(super) struct Components {
 
 impl Components {
     /// The `count` first components of `rows`, or as many as there can be.
-    pub(super) fn fit(rows: &Features, count: usize, seed: u64) -> Result<Self> {
+    pub(crate) fn fit(rows: &Features, count: usize, seed: u64) -> Result<Self> {
         let limit = rows.rows().min(rows.columns());
         let width = (count + OVERSAMPLES).min(limit);
         let transposed = rows.transposed();
@@ -54,8 +54,18 @@ impl Components {
         Ok(Self { mean, axes })
     }
 
+    /// The columns' means: `[columns]`.
+    pub(crate) fn mean(&self) -> &Array1<f64> {
+        &self.mean
+    }
+
+    /// Orthonormal, by falling variance: `[columns, components]`.
+    pub(crate) fn axes(&self) -> &Array2<f64> {
+        &self.axes
+    }
+
     /// `[rows, components]`
-    pub(super) fn project(&self, rows: &Features) -> Array2<f64> {
+    pub(crate) fn project(&self, rows: &Features) -> Array2<f64> {
         project(rows, &self.mean, &self.axes)
     }
 }

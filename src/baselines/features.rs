@@ -114,8 +114,7 @@ impl Features {
     }
 
     /// From column and value of each row.
-    #[cfg(test)]
-    pub(super) fn from_rows(columns: usize, rows: &[Vec<(u32, f32)>]) -> Self {
+    pub(crate) fn from_rows(columns: usize, rows: &[Vec<(u32, f32)>]) -> Self {
         let mut features = Self { columns, offsets: vec![0], indices: Vec::new(), values: Vec::new() };
         for row in rows {
             features.indices.extend(row.iter().map(|&(column, _)| column));

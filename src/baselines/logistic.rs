@@ -9,7 +9,7 @@ use super::Features;
 use crate::{Error, Result};
 
 /// Training ends where the gradient of the mean loss is shorter than this: scikit-learn's `tol`.
-pub(super) const TOLERANCE: f64 = 1e-4;
+pub(crate) const TOLERANCE: f64 = 1e-4;
 /// Steps of the solver at most; ten times scikit-learn's, which stops early on unscaled counts.
 const STEPS: u64 = 1000;
 /// Past steps that L-BFGS remembers, as scikit-learn's and linfa's do.
@@ -21,7 +21,7 @@ const MEMORY: usize = 10;
 /// `α = 1/C = 1`. For two classes scikit-learn fits a single vector `w`, which is the same with `W = (−w/2, w/2)` and
 /// `α = 2`. This is linfa-logistic's objective and its solver (argmin's L-BFGS), but on sparse rows, since a dense copy of
 /// cells × genes would be six times as large and as slow.
-pub(super) struct Logistic {
+pub(crate) struct Logistic {
     /// The class of each column of `weights`: those that the training rows have, ascending.
     classes: Vec<u32>,
     /// `[columns + 1, classes]`; the last row is the intercept.
@@ -30,7 +30,7 @@ pub(super) struct Logistic {
 
 impl Logistic {
     /// `tolerance` bounds the length of the mean loss's gradient.
-    pub(super) fn fit(rows: &Features, truth: &[u32], tolerance: f64) -> Result<Self> {
+    pub(crate) fn fit(rows: &Features, truth: &[u32], tolerance: f64) -> Result<Self> {
         let mut classes = truth.to_vec();
         classes.sort_unstable();
         classes.dedup();
@@ -57,6 +57,12 @@ impl Logistic {
             solved.state.best_param.ok_or_else(|| Error::Training("logistic regression: no step was made".to_owned()))?;
         let weights = shaped(&weights, classes.len()).to_owned();
         Ok(Self { classes, weights })
+    }
+
+    /// The classes that the training rows have, ascending, and for each column and the intercept one weight a class:
+    /// `[columns + 1, classes]`.
+    pub(crate) fn into_parts(self) -> (Vec<u32>, Array2<f64>) {
+        (self.classes, self.weights)
     }
 
     /// `[rows, classes]`: logarithms of probabilities, up to a constant a row.

@@ -18,7 +18,9 @@ mod features;
 mod knn;
 mod logistic;
 
+pub(crate) use components::Components;
 pub use features::Features;
+pub(crate) use logistic::{Logistic, TOLERANCE};
 
 use crate::task::{Baseline, Fold};
 use crate::{Error, Result};

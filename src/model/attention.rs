@@ -9,10 +9,15 @@ use crate::tokens::Sublayer;
 /// Stands for "not visible" before the softmax. Finite, so that a padded query, which sees nothing, has a softmax.
 const HIDDEN: f32 = -1e9;
 
-/// One kind of attention: norm, and multi-head attention of a layer's queries over its keys.
+/// One kind of attention: multi-head attention of a layer's queries over its keys, both normed, and over the keys' states
+/// as values, as they are. What a token holds reaches its readers in proportion, so that a count of 20 weighs more than
+/// one of 1; the norm that follows (of the next layer or the head) keeps scales in check.
+///
+/// At first queries are small and values pass as they are: a layer adds about the mean of what each query sees.
 #[derive(Module, Debug)]
 pub(super) struct RelationalAttention {
     norm: RmsNorm,
+    key_norm: RmsNorm,
     query: Linear,
     key: Linear,
     value: Linear,
@@ -24,10 +29,11 @@ impl RelationalAttention {
     pub(super) fn new(width: usize, heads: usize, init: &mut Initializer<'_>) -> Self {
         Self {
             norm: init.norm(width),
-            query: init.linear(width, width, 1.0),
+            key_norm: init.norm(width),
+            query: init.linear(width, width, 0.1),
             key: init.linear(width, width, 1.0),
-            value: init.linear(width, width, 1.0),
-            output: init.linear(width, width, 0.5),
+            value: init.pass(width),
+            output: init.pass(width),
             heads,
         }
     }
@@ -44,9 +50,8 @@ impl RelationalAttention {
         if layer.query_count == 0 || layer.key_count == 0 {
             return kept;
         }
-        let normed = self.norm.forward(states);
-        let queries = normed.clone().select(0, indices(&layer.queries, &device));
-        let keys = normed.select(0, indices(&layer.keys, &device));
+        let queries = self.norm.forward(states.clone().select(0, indices(&layer.queries, &device)));
+        let keys = states.select(0, indices(&layer.keys, &device));
         let contexts = layer.queries.len() / layer.query_count;
         let [_, width] = queries.dims();
         let hidden = TensorData::new(layer.hidden.clone(), [contexts, layer.query_count, layer.key_count]);
@@ -80,7 +85,7 @@ impl RelationalAttention {
             projected.reshape([contexts, count, self.heads, of_head]).swap_dims(1, 2) // [contexts, heads, count, of_head]
         };
         let value = split(self.value.forward(keys.clone()), key_count);
-        let key = split(self.key.forward(keys), key_count);
+        let key = split(self.key.forward(self.key_norm.forward(keys)), key_count);
         let query = split(self.query.forward(queries), query_count);
         let scores = query.matmul(key.transpose()) * self.scale(width); // [contexts, heads, queries, keys]
         let hidden = hidden.unsqueeze_dim::<4>(1).expand([contexts, self.heads, query_count, key_count]);
@@ -101,7 +106,8 @@ impl RelationalAttention {
         let query = self.query.forward(queries).reshape([rows, heads, of_head]).swap_dims(0, 1); // [heads, rows, of_head]
         let key = self.key.weight.val().reshape([width, heads, of_head]).permute([1, 2, 0]); // [heads, of_head, width]
         let query = query.matmul(key).swap_dims(0, 1).reshape([contexts, query_count * heads, width]);
-        let scores = query.matmul(keys.clone().transpose()) * self.scale(width); // [contexts, queries × heads, keys]
+        let normed = self.key_norm.forward(keys.clone());
+        let scores = query.matmul(normed.transpose()) * self.scale(width); // [contexts, queries × heads, keys]
         let hidden = hidden.unsqueeze_dim::<4>(2).expand([contexts, query_count, heads, key_count]);
         let hidden = hidden.reshape([contexts, query_count * heads, key_count]);
         let weights = activation::softmax(scores.mask_fill(hidden, HIDDEN), 2);

@@ -2,13 +2,24 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::init::Initializer;
-use super::{Shape, indices};
+use super::{Shape, floats, indices};
 use crate::tokens::{Batch, ColumnKind, Form, Group};
 
 /// Fourier features of a standardised number: itself, and sine and cosine of so many octaves
 /// (Tancik et al. 2020, <https://arxiv.org/abs/2006.10739>).
 const OCTAVES: usize = 4;
 const FEATURES: usize = 1 + 2 * OCTAVES;
+
+/// Where a model's embedding starts, if not at random.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// `[identities, width]`
+    pub identities: Vec<f32>,
+    /// What the columns below start at: `[width]`.
+    pub centre: Vec<f32>,
+    /// Columns, and for numbers the slope of the identity's scale with the standardised number: 1 + slope × number.
+    pub columns: Vec<(u16, Option<f32>)>,
+}
 
 /// The first state of each token: whose it is, scaled by its value, plus its value, plus its column.
 #[derive(Module, Debug)]
@@ -32,7 +43,7 @@ pub(super) struct TokenEmbedding {
 }
 
 impl TokenEmbedding {
-    pub(super) fn new(shape: &Shape, init: &mut Initializer<'_>) -> Self {
+    pub(super) fn new(shape: &Shape, start: Option<&Start>, init: &mut Initializer<'_>) -> Self {
         let width = shape.config.width;
         let columns = shape.columns.len();
         let mut dimensions = 0;
@@ -47,11 +58,29 @@ impl TokenEmbedding {
                 first
             })
             .collect();
+        let mut identity = init.normal([shape.identities.max(1), width], 0.1);
+        let mut column = init.normal([columns, width], 0.1);
+        let mut number = init.normal([columns, FEATURES, 2 * width], 0.05);
+        if let Some(start) = start {
+            identity = init.given([shape.identities.max(1), width], start.identities.clone());
+            let (mut constants, mut weights) = (floats(column.val()), floats(number.val()));
+            for (id, slope) in &start.columns {
+                let id = usize::from(*id);
+                constants[id * width..(id + 1) * width].copy_from_slice(&start.centre);
+                if let Some(slope) = slope {
+                    let own = &mut weights[id * FEATURES * 2 * width..(id + 1) * FEATURES * 2 * width];
+                    own.fill(0.0);
+                    own[..width].fill(*slope);
+                }
+            }
+            column = init.given([columns, width], constants);
+            number = init.given([columns, FEATURES, 2 * width], weights);
+        }
         Self {
-            identity: init.normal([shape.identities.max(1), width], 1.0),
-            column: init.normal([columns, width], 0.1),
+            identity,
+            column,
             category: init.normal([shape.categories.max(1), width], 1.0),
-            number: init.normal([columns, FEATURES, 2 * width], 0.1),
+            number,
             vector: init.normal([dimensions.max(1), width], 1.0),
             absent: init.normal([2 * columns, width], 1.0),
             first_category: shape.columns.iter().map(|(_, first)| *first).collect(),

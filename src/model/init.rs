@@ -23,6 +23,11 @@ impl<'d> Initializer<'d> {
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
+    /// These.
+    pub(super) fn given<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
     /// All the same.
     pub(super) fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         let count = shape.iter().product();
@@ -32,6 +37,14 @@ impl<'d> Initializer<'d> {
     /// `[inputs, outputs]`, of variance `gain² / inputs`, without bias.
     pub(super) fn linear(&mut self, inputs: usize, outputs: usize, gain: f64) -> Linear {
         Linear { weight: self.normal([inputs, outputs], gain / (inputs as f64).sqrt()), bias: None }
+    }
+
+    /// `[width, width]`: near the identity.
+    pub(super) fn pass(&mut self, width: usize) -> Linear {
+        let noise = super::floats(self.normal([width, width], 0.02).val());
+        let values =
+            noise.into_iter().enumerate().map(|(at, noise)| noise + f32::from(u8::from(at % (width + 1) == 0))).collect();
+        Linear { weight: self.given([width, width], values), bias: None }
     }
 
     pub(super) fn norm(&self, width: usize) -> RmsNorm {

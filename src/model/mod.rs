@@ -16,6 +16,7 @@ mod transformer;
 #[cfg(test)]
 mod tests;
 
+pub use embedding::Start;
 pub use transformer::{RelationalTransformer, Shape};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -21,7 +21,7 @@ const IDENTITIES: u32 = 7;
 
 fn shape(width: usize, heads: usize, blocks: Vec<Vec<AttentionKind>>) -> Shape {
     Shape {
-        config: ModelConfig { width, heads, blocks, expansion: 1.5 },
+        config: ModelConfig { width, heads, blocks, expansion: 1.5, ..ModelConfig::default() },
         columns: COLUMNS.to_vec(),
         category_counts: vec![0, 3, 0, 0, 0],
         identities: IDENTITIES as usize,
@@ -52,8 +52,7 @@ fn random_context(random: &mut Random, most_rows: u64) -> Context {
             let identity = random.below(u64::from(IDENTITIES)) as u32;
             context.push_token(row, Token { column, state, identity, number: random.below(400) as f32 / 100.0 - 2.0, code });
         }
-        let any =
-            |random: &mut Random| if random.below(3) == 0 { NO_ROW } else { random.below(u64::from(row.max(1))) as u32 };
+        let any = |random: &mut Random| if random.below(3) == 0 { NO_ROW } else { random.below(u64::from(row.max(1))) as u32 };
         let is_edge = row > 0 && random.below(3) > 0;
         let (parents, upper, lower) = if is_edge {
             (([random.below(u64::from(row)) as u32, any(random)]), any(random), any(random))
@@ -79,7 +78,8 @@ impl Plain {
             .into_iter()
             .map(|tensor| {
                 let bytes = tensor.to_bytes().expect("a parameter has data");
-                let numbers: Vec<f32> = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+                let numbers: Vec<f32> =
+                    bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
                 (tensor.name.clone(), numbers.into_iter().map(f64::from).collect())
             })
             .collect();
@@ -142,8 +142,16 @@ impl Plain {
 
     fn attention(&self, name: &str, kind: AttentionKind, context: &Context, states: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let normed: Vec<Vec<f64>> = states.iter().map(|x| self.norm(&format!("{name}.norm.gamma"), x)).collect();
-        let project =
-            |part: &str| -> Vec<Vec<f64>> { normed.iter().map(|x| self.linear(&format!("{name}.{part}.weight"), x)).collect() };
+        let project = |part: &str| -> Vec<Vec<f64>> {
+            match part {
+                "query" => normed.clone(),
+                "key" => states.iter().map(|x| self.norm(&format!("{name}.key_norm.gamma"), x)).collect(),
+                _ => states.to_vec(),
+            }
+            .iter()
+            .map(|x| self.linear(&format!("{name}.{part}.weight"), x))
+            .collect()
+        };
         let (query, key, value) = (project("query"), project("key"), project("value"));
         let of_head = self.width / self.heads;
         (0..states.len())
@@ -206,7 +214,7 @@ fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
         let blocks: Vec<Vec<AttentionKind>> =
             (0..1 + random.below(3)).map(|_| (0..1 + random.below(3)).map(|_| all[random.below(6) as usize]).collect()).collect();
         let shape = shape(width, heads, blocks.clone());
-        let model = RelationalTransformer::new(&shape, round, &device);
+        let model = RelationalTransformer::new(&shape, None, round, &device);
         let contexts: Vec<Context> = (0..1 + random.below(4)).map(|_| random_context(&mut random, 12)).collect();
         let reads: Vec<Vec<u32>> =
             contexts.iter().map(|context| (0..context.tokens.len() as u32).filter(|_| random.below(3) == 0).collect()).collect();
@@ -238,7 +246,7 @@ fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
 fn equal_seeds_give_equal_models() {
     let device = Device::flex();
     let shape = shape(8, 2, vec![vec![AttentionKind::Row]]);
-    let weights = |seed| Plain::of(&RelationalTransformer::new(&shape, seed, &device), &shape).weights;
+    let weights = |seed| Plain::of(&RelationalTransformer::new(&shape, None, seed, &device), &shape).weights;
     assert_eq!(weights(1), weights(1));
     assert_ne!(weights(1), weights(2));
 }

@@ -3,7 +3,7 @@ use burn::nn::RmsNorm;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::attention::RelationalAttention;
-use super::embedding::TokenEmbedding;
+use super::embedding::{Start, TokenEmbedding};
 use super::feed_forward::FeedForward;
 use super::indices;
 use super::init::Initializer;
@@ -48,8 +48,8 @@ pub struct RelationalTransformer {
 }
 
 impl RelationalTransformer {
-    /// With first values from `seed`.
-    pub fn new(shape: &Shape, seed: u64, device: &Device) -> Self {
+    /// With first values from `seed`, and from `start` where it says more.
+    pub fn new(shape: &Shape, start: Option<&Start>, seed: u64, device: &Device) -> Self {
         let config = &shape.config;
         let width = config.width;
         let hidden = (width as f64 * config.expansion).round() as usize;
@@ -63,7 +63,7 @@ impl RelationalTransformer {
             })
             .collect();
         Self {
-            embedding: TokenEmbedding::new(shape, init),
+            embedding: TokenEmbedding::new(shape, start, init),
             blocks,
             norm: init.norm(width),
             category: init.normal([width, shape.categories.max(1)], 0.02),

@@ -35,7 +35,7 @@ use relata_schema::{AttributeId, AttributeKind, NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-pub use model::{AttentionKind, ModelConfig, TrainConfig};
+pub use model::{AttentionKind, ModelConfig, Start, TrainConfig};
 pub use sampling::ContextConfig;
 pub use split::{Fold, Labels, folds, labels};
 

@@ -18,6 +18,17 @@ pub enum AttentionKind {
     Full,
 }
 
+/// Where identities' vectors start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Small and random.
+    Random,
+    /// The principal axes of the matrix of training rows × identities, so that what a row's edges have in common is in
+    /// its state from the first step.
+    Spectral,
+}
+
 /// `[model]`: the model's shape.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,12 +41,25 @@ pub struct ModelConfig {
     pub blocks: Vec<Vec<AttentionKind>>,
     /// Width of the feed-forward layer, as a multiple of `width`.
     pub expansion: f64,
+    /// Where identities' vectors start: at random, or at the principal axes of the training rows' edges.
+    pub start: Start,
+    /// Whether a linear term over the seed's own edges answers beside the transformer (for classes only), and the two
+    /// probabilities are averaged: as in wide-and-deep models (Cheng et al. 2016, <https://arxiv.org/abs/1606.07792>).
+    pub first_order: bool,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        use AttentionKind::{Column, Down, Neighbour, Row, Up};
-        Self { width: 64, heads: 4, blocks: vec![vec![Row, Down], vec![Column, Row, Neighbour, Up, Down]], expansion: 2.0 }
+        use AttentionKind::{Down, Neighbour, Row};
+        Self {
+            width: 64,
+            heads: 4,
+            // From the seed's edges to the seed: a layer costs what the seed's tokens see, not all pairs.
+            blocks: vec![vec![Down, Neighbour, Row]],
+            expansion: 2.0,
+            start: Start::Spectral,
+            first_order: true,
+        }
     }
 }
 

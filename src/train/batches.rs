@@ -3,11 +3,12 @@ use std::thread;
 
 use rayon::prelude::*;
 
+use super::first_order::{Entry, entries};
 use crate::sampler::random::Key;
 use crate::sampler::{Sampler, Subgraph};
 use crate::snapshot::Hit;
 use crate::task::{AttentionKind, ResolvedTask};
-use crate::tokens::{Batch, ColumnKind, Context, Encoder, State};
+use crate::tokens::{Batch, ColumnKind, Context, Encoder, State, Vocabulary};
 use crate::{Error, Result};
 
 /// How many batches may wait to be computed.
@@ -29,6 +30,7 @@ pub(super) enum Question {
 pub(super) struct Batches<'t> {
     pub(super) sampler: Sampler,
     pub(super) encoder: Encoder,
+    pub(super) vocabulary: &'t Vocabulary,
     pub(super) task: &'t ResolvedTask,
     pub(super) kinds: Vec<ColumnKind>,
     pub(super) key: Key,
@@ -43,12 +45,16 @@ pub(super) struct Pass {
     pub(super) edge_dropout: f64,
     /// Whether rows come in a random order.
     pub(super) shuffled: bool,
+    /// Whether the seeds' entries are asked for.
+    pub(super) wants_entries: bool,
 }
 
 /// A batch, and the rows that it is of, by their place among those asked for.
 pub(super) struct Laid {
     pub(super) places: Vec<u32>,
     pub(super) batch: Batch,
+    /// The entries of each context's seed.
+    pub(super) entries: Vec<Vec<Entry>>,
     pub(super) tokens: usize,
 }
 
@@ -142,6 +148,10 @@ impl Batches<'_> {
         let (places, contexts): (Vec<u32>, Vec<Context>) =
             contexts.iter().map(|(place, context)| (*place, context.clone())).unzip();
         let tokens = contexts.iter().map(|context| context.tokens.len()).sum();
-        Laid { places, batch: Batch::new(&contexts, &reads, blocks, &self.kinds), tokens }
+        let entries = match pass.wants_entries {
+            true => contexts.iter().map(|context| entries(context, self.vocabulary)).collect(),
+            false => Vec::new(),
+        };
+        Laid { places, entries, batch: Batch::new(&contexts, &reads, blocks, &self.kinds), tokens }
     }
 }

@@ -5,16 +5,18 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Model;
 use super::batches::{Batches, Pass, Question};
-use crate::model::{RelationalTransformer, Shape};
+use super::first_order::{Entry, entries, spectral};
+use super::{FirstOrder, Model};
+use crate::model::{RelationalTransformer, Shape, Start};
 use crate::sampler::Sampler;
 use crate::sampler::random::Key;
 use crate::snapshot::{Hit, Snapshot};
 use crate::task::{ResolvedTask, TrainConfig};
-use crate::tokens::{Encoder, Vocabulary};
+use crate::tokens::{ColumnKind, Context, Encoder, Vocabulary};
 use crate::{Error, Result, progress};
 
 /// Draws of the sampler below this are for training; this one is what models are asked with.
@@ -63,6 +65,29 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: 
     let subgraphs = sampler.sample_each(&seeds, 0)?;
     let vocabulary = Vocabulary::learn(snapshot, task, &subgraphs, training);
     let shape = super::model::shape(&vocabulary, task);
+    let encoder = Encoder::new(snapshot, task, &vocabulary, training)?;
+    let contexts: Vec<Context> = subgraphs.par_iter().map(|subgraph| encoder.encode(subgraph)).collect();
+    let rows: Vec<Vec<Entry>> = contexts.iter().map(|context| entries(context, &vocabulary)).collect();
+    let config = &task.task.model;
+    let start = match config.start {
+        crate::task::Start::Spectral if rows.iter().any(|row| !row.is_empty()) => {
+            Some(spectral(&rows, &vocabulary, config.width, task.task.train.seed)?)
+        }
+        _ => None,
+    };
+    let is_class = vocabulary.target_column().kind == ColumnKind::Category;
+    let first_order = if config.first_order && is_class {
+        let codes: Vec<u32> = contexts.iter().map(|context| context.tokens[context.target as usize].code).collect();
+        let classes = vocabulary.target_column().categories.len();
+        if let Some(at) = codes.iter().position(|&code| code as usize >= classes) {
+            let key = snapshot.key(task.node_type, training[at]);
+            return Err(Error::Training(format!("the training row `{key}` has no target")));
+        }
+        Some(FirstOrder::fit(&rows, &codes, classes, vocabulary.identity_count())?)
+    } else {
+        None
+    };
+    drop((contexts, rows, subgraphs, encoder));
     let mut members = Vec::new();
     let device = crate::model::device()?.autodiff();
     let mut options = options;
@@ -75,9 +100,9 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: 
             device: &device,
             seed: task.task.train.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(member)),
         };
-        members.push(fitting.run(snapshot, &sampler, &vocabulary, &shape, training, &mut options)?.valid());
+        members.push(fitting.run(snapshot, &sampler, &vocabulary, &shape, start.as_ref(), training, &mut options)?.valid());
     }
-    Ok(Model { task: task.clone(), vocabulary, members, labelled: training.to_vec() })
+    Ok(Model { task: task.clone(), vocabulary, members, first_order, labelled: training.to_vec() })
 }
 
 fn check(task: &ResolvedTask) -> Result<()> {
@@ -121,12 +146,14 @@ struct Fitting<'f> {
 }
 
 impl Fitting<'_> {
+    #[expect(clippy::too_many_arguments, reason = "a member is made of just these")]
     fn run(
         &mut self,
         snapshot: &Snapshot,
         sampler: &Sampler,
         vocabulary: &Vocabulary,
         shape: &Shape,
+        start: Option<&Start>,
         training: &[u32],
         options: &mut FitOptions<'_>,
     ) -> Result<RelationalTransformer> {
@@ -134,11 +161,12 @@ impl Fitting<'_> {
         let batches = Batches {
             sampler: sampler.clone(),
             encoder: Encoder::new(snapshot, self.task, vocabulary, training)?,
+            vocabulary,
             task: self.task,
             kinds: vocabulary.columns.iter().map(|column| column.kind).collect(),
             key: Key::new("relata training", self.seed),
         };
-        let mut model = RelationalTransformer::new(shape, self.seed, self.device);
+        let mut model = RelationalTransformer::new(shape, start, self.seed, self.device);
         let all: Vec<u32> = (0..snapshot.node_count(self.task.node_type)).collect();
         let phases = [
             ("pretrain", train.pretrain_epochs, &all[..], Question::Masked(train.mask)),
@@ -180,6 +208,7 @@ impl Fitting<'_> {
                 question,
                 edge_dropout: if question == Question::Target { train.edge_dropout } else { 0.0 },
                 shuffled: true,
+                wants_entries: false,
             };
             let begun = Instant::now();
             let mut tokens = 0;

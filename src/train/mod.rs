@@ -10,10 +10,12 @@
 //! | `vocabulary.json` | [`Vocabulary`](crate::tokens::Vocabulary) |
 //! | `metrics.jsonl` | one JSON object an epoch: phase, loss, learning rate, tokens a second |
 //! | `model-0.safetensors`, … | the weights of each member |
+//! | `first-order.json` | the weights of the linear term, [`FirstOrder`], if the task has one |
 //!
 //! While one batch is computed, the next are sampled and laid out on another thread.
 
 mod batches;
+mod first_order;
 mod fit;
 mod model;
 mod run;
@@ -21,6 +23,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use first_order::FirstOrder;
 pub use fit::{Epoch, FitOptions, fit};
 pub use model::{Answer, Model};
 pub use run::{Run, RunInfo};

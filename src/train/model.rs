@@ -1,5 +1,6 @@
 use burn::tensor::activation;
 
+use super::FirstOrder;
 use super::batches::{Batches, Laid, Pass, Question};
 use super::fit::ASKING;
 use crate::embedding::{EmbeddingInfo, EmbeddingTable};
@@ -20,6 +21,8 @@ pub struct Model {
     pub vocabulary: Vocabulary,
     /// Its transformers.
     pub members: Vec<RelationalTransformer>,
+    /// The linear term that answers beside them.
+    pub first_order: Option<FirstOrder>,
     /// The rows of the training snapshot whose target it may be shown beside a seed.
     pub labelled: Vec<u32>,
 }
@@ -90,6 +93,7 @@ impl Model {
     /// When the snapshot does not fit the model.
     pub fn predict(&self, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<Vec<Answer>> {
         let mut answers = vec![Answer::Number(f64::NAN); rows.len()];
+        let mut linear = vec![Vec::new(); rows.len()];
         let column = self.vocabulary.target_column();
         self.ask(snapshot, rows, "predict", quiet, |model, device, laid| {
             let states = model.forward(&laid.batch, device);
@@ -99,9 +103,14 @@ impl Model {
                 _ => model.numbers(states, read).unsqueeze_dim(1),
             };
             let [_, classes] = values.dims();
+            let share = if self.first_order.is_some() { 0.5 } else { 1.0 } / self.members.len() as f32;
             let values = floats(values);
+            for (entries, &place) in laid.entries.iter().zip(&laid.places) {
+                if let (Some(term), true) = (&self.first_order, linear[place as usize].is_empty()) {
+                    linear[place as usize] = term.probabilities(entries);
+                }
+            }
             for (values, place) in values.chunks_exact(classes).zip(places(&laid, read)) {
-                let share = 1.0 / self.members.len() as f32;
                 match (&mut answers[place], column.kind) {
                     (Answer::Classes(sums), _) => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * share),
                     (answer, ColumnKind::Category) => {
@@ -114,6 +123,11 @@ impl Model {
                 }
             }
         })?;
+        for (answer, linear) in answers.iter_mut().zip(&linear) {
+            if let Answer::Classes(sums) = answer {
+                sums.iter_mut().zip(linear).for_each(|(sum, probability)| *sum += 0.5 * probability);
+            }
+        }
         Ok(answers)
     }
 
@@ -198,11 +212,18 @@ impl Model {
         let batches = Batches {
             sampler: sampler(snapshot, &self.task)?,
             encoder: Encoder::new(snapshot, &self.task, &self.vocabulary, &self.labelled)?,
+            vocabulary: &self.vocabulary,
             task: &self.task,
             kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
             key: Key::new("relata asking", self.task.task.train.seed),
         };
-        let pass = Pass { draw: ASKING, question: Question::Target, edge_dropout: 0.0, shuffled: false };
+        let pass = Pass {
+            draw: ASKING,
+            question: Question::Target,
+            edge_dropout: 0.0,
+            shuffled: false,
+            wants_entries: self.first_order.is_some(),
+        };
         let bar = progress::bar(what, (rows.len() * self.members.len()) as u64, "contexts", quiet);
         for member in &self.members {
             batches.run(rows, &pass, |laid| {

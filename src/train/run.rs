@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Model};
+use super::{Epoch, FirstOrder, Model};
 use crate::model::RelationalTransformer;
 use crate::snapshot::{Snapshot, write_durably};
 use crate::task::Task;
+use crate::tokens::Vocabulary;
 use crate::{Error, Result};
 
 const VERSION: u32 = 1;
@@ -85,6 +86,10 @@ impl Run {
                 .save_into(&mut store)
                 .map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))?;
         }
+        if let Some(first_order) = &model.first_order {
+            let text = serde_json::to_vec(first_order).expect("a struct of numbers is JSON");
+            write_durably(&self.path.join("first-order.json"), &text)?;
+        }
         let info = RunInfo {
             format_version: VERSION,
             relata: env!("CARGO_PKG_VERSION").to_owned(),
@@ -130,19 +135,28 @@ impl Run {
         let task = Task::read(&path.join("task.toml"), snapshot.schema())?;
         let file = path.join("vocabulary.json");
         let text = fs::read(&file).map_err(Error::io(&file, "cannot read the vocabulary"))?;
-        let vocabulary = serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?;
+        let vocabulary: Vocabulary = serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?;
         let shape = super::model::shape(&vocabulary, &task);
         let device = crate::model::device()?;
         let mut members = Vec::new();
         for member in 0..task.task.train.members as usize {
             let path = weights(path, member);
-            let mut transformer = RelationalTransformer::new(&shape, 0, &device);
+            let mut transformer = RelationalTransformer::new(&shape, None, 0, &device);
             let mut store = SafetensorsStore::from_file(&path);
             let applied = transformer.load_from(&mut store).map_err(|error| damaged(&path, error.to_string()))?;
             if !applied.missing.is_empty() || !applied.errors.is_empty() {
                 return Err(damaged(&path, format!("it lacks {} of the model's tensors", applied.missing.len())));
             }
             members.push(transformer);
+        }
+        let file = path.join("first-order.json");
+        let first_order: Option<FirstOrder> = match fs::read(&file) {
+            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io(&file, "cannot read the linear term")(error)),
+        };
+        if first_order.as_ref().is_some_and(|term| !term.fits(&vocabulary)) {
+            return Err(damaged(&file, "it is of another vocabulary".to_owned()));
         }
         // Only rows that were not held out may show their target; with another snapshot none may.
         let held_out: std::collections::HashSet<&str> = info.held_out.iter().map(String::as_str).collect();
@@ -153,7 +167,7 @@ impl Run {
         } else {
             Vec::new()
         };
-        Ok((info, Model { task, vocabulary, members, labelled }))
+        Ok((info, Model { task, vocabulary, members, first_order, labelled }))
     }
 }
 
