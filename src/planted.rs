@@ -23,7 +23,7 @@ pub fn snapshot(store: &Path, cells: u32, seed: u64) -> Snapshot {
     writer.nodes(node("cell"), &keys("c", cells)).unwrap();
     writer.nodes(node("cell_type"), &keys("CL:", 2)).unwrap();
     writer.nodes(node("term"), &keys("GO:", 3)).unwrap();
-    let label = |cell: u32| if cell % 2 == 0 { "A" } else { "B" };
+    let label = |cell: u32| if cell.is_multiple_of(2) { "A" } else { "B" };
     let labels: Vec<_> = (0..cells).map(|cell| (cell % 7 != 6).then(|| Value::Category(label(cell).to_owned()))).collect();
     writer.column(node("cell"), schema.node_attribute(node("cell"), "celltype").unwrap(), &labels).unwrap();
     let symbols: Vec<_> = (0..GENES).map(|gene| (gene % 3 != 2).then(|| Value::Text(format!("SYM{gene}")))).collect();

@@ -101,11 +101,11 @@ impl TokenEmbedding {
         let count = group.tokens.len();
         let identities = &batch.identities[group.tokens.clone()];
         let identity = self.identity.val().select(0, indices(identities, device)); // [tokens, width]
-        let constant = self.column.val().slice([column..column + 1]); // [1, width]
+        let constant = self.column.val().slice_dim(0, column..column + 1); // [1, width]
         match group.form {
             Form::Number => {
                 let features = fourier(&batch.numbers[group.tokens.clone()], device);
-                let weights = self.number.val().slice([column..column + 1]).reshape([FEATURES, 2 * width]);
+                let weights = self.number.val().slice_dim(0, column..column + 1).reshape([FEATURES, 2 * width]);
                 let (scale, shift) =
                     (weights.clone().slice([0..FEATURES, 0..width]), weights.slice([0..FEATURES, width..2 * width]));
                 identity * (features.clone().matmul(scale) + 1.0) + (features.matmul(shift) + constant)
@@ -119,12 +119,12 @@ impl TokenEmbedding {
                 let dimension = group.vectors.len() / count.max(1);
                 let first = self.first_dimension[column];
                 let vectors = Tensor::<2>::from_data(TensorData::new(group.vectors.clone(), [count, dimension]), device);
-                identity + (vectors.matmul(self.vector.val().slice([first..first + dimension])) + constant)
+                identity + (vectors.matmul(self.vector.val().slice_dim(0, first..first + dimension)) + constant)
             }
             Form::Link => identity + constant,
             Form::Missing | Form::Masked => {
                 let row = 2 * column + usize::from(group.form == Form::Masked);
-                let absent = self.absent.val().slice([row..row + 1]) + constant;
+                let absent = self.absent.val().slice_dim(0, row..row + 1) + constant;
                 identity + absent
             }
         }

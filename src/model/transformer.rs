@@ -101,7 +101,7 @@ impl RelationalTransformer {
         let [width, _] = self.category.dims();
         let states = states.select(0, indices(&read.states, &device));
         let weight = self.category.val().slice([0..width, first..end]);
-        states.matmul(weight) + self.category_bias.val().slice([first..end]).unsqueeze::<2>()
+        states.matmul(weight) + self.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
     }
 
     /// The numbers of a read column, standardised.
@@ -115,7 +115,7 @@ impl RelationalTransformer {
         let states = states.select(0, indices(&read.states, &device));
         let weight = self.number.val().slice([0..width, column..column + 1]);
         let numbers = states.matmul(weight).reshape([read.states.len()]);
-        numbers + self.number_bias.val().slice([column..column + 1])
+        numbers + self.number_bias.val().slice_dim(0, column..column + 1)
     }
 
     /// The mean loss over the batch's reads whose values are known: cross-entropy of categories with some of the weight

@@ -1,7 +1,7 @@
 //! An immutable, memory-mapped copy of a store's graph, to read fast.
 //!
 //! A [`SnapshotWriter`] writes one, a [`Snapshot`] reads it; [`DataGraph`] shows it to petgraph's
-//! algorithms. The bytes are described in [`format`].
+//! algorithms. The bytes are described in [`mod@format`].
 //!
 //! **Invariants:** a snapshot never changes, and its [`SnapshotId`] is its content. Nodes are numbered in
 //! the byte order of their keys, edges of a node are sorted by time, then far node, then attributes, and

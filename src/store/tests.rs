@@ -76,6 +76,9 @@ struct PlainEdge {
     category: Option<String>,
 }
 
+/// An edge as one of its ends sees it: time, key of the other end, number, category.
+type SeenEdge = (Option<i64>, String, Option<f32>, Option<String>);
+
 /// What a source brings, in a plain form.
 #[derive(Clone, Debug, Default)]
 struct PlainSource {
@@ -180,7 +183,7 @@ fn assert_holds(store: &Store, sources: &[(String, PlainSource)]) {
                     if ends.near(direction).0 != node_type {
                         continue;
                     }
-                    let mut expected: Vec<(Option<i64>, String, Option<f32>, Option<String>)> = all
+                    let mut expected: Vec<SeenEdge> = all
                         .iter()
                         .filter(|edge| edge.relation == relation)
                         .filter_map(|edge| {

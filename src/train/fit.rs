@@ -112,7 +112,7 @@ fn check(task: &ResolvedTask) -> Result<()> {
         Err(Error::Setting { setting: setting.to_owned(), found, expected: expected.to_owned() })
     };
     let share = |value: f64| (0.0..1.0).contains(&value);
-    if model.heads == 0 || model.width == 0 || model.width % model.heads != 0 {
+    if model.heads == 0 || model.width == 0 || !model.width.is_multiple_of(model.heads) {
         let found = format!("width {}, heads {}", model.width, model.heads);
         return wrong("model.width", found, "a multiple of `model.heads`");
     }

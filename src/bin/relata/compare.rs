@@ -39,10 +39,12 @@ pub struct Args {
 /// What the table calls the relational transformer.
 const OURS: &str = "relata";
 
-/// A model: given a fold, what it answers for each test row, in their order.
+/// Learns from a fold's training rows and answers for each of its test rows, in their order.
+type Learner<'a, T> = dyn Fn(&Fold) -> anyhow::Result<Vec<T>> + 'a;
+
 struct Model<'a, T> {
     name: &'static str,
-    answer: Box<dyn Fn(&Fold) -> anyhow::Result<Vec<T>> + 'a>,
+    answer: Box<Learner<'a, T>>,
 }
 
 /// What was compared, as JSON has it.
