@@ -13,7 +13,15 @@ use crate::{Error, Result};
 
 /// Held until dropped.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread is just starting has a copy of the descriptor until it
+        // becomes its own program, and the lock would live as long. If this fails, closing releases it a moment later.
+        let _ = FileExt::unlock(&self.file);
+    }
 }
 
 impl Lock {
@@ -35,7 +43,7 @@ impl Lock {
         let text = format!("{}\n", description());
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         written.map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
