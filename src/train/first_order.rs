@@ -147,3 +147,88 @@ pub(super) fn spectral(rows: &[Vec<Entry>], vocabulary: &Vocabulary, width: usiz
 fn is_scaled(kind: ColumnKind, mean: f64) -> bool {
     kind == ColumnKind::Number && mean > 0.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::VocabularyColumn;
+
+    fn entry(identity: u32, value: f64) -> Entry {
+        Entry { column: 0, identity, value }
+    }
+
+    fn vocabulary(identities: usize) -> Vocabulary {
+        let column = VocabularyColumn {
+            title: "cell.expresses.gene>count".into(),
+            kind: ColumnKind::Number,
+            mean: 2.0,
+            deviation: 0.5,
+            categories: Vec::new(),
+            first_category: 0,
+        };
+        let keys = (0..identities).map(|at| format!("g{at}")).collect();
+        Vocabulary { columns: vec![column], target: 0, identities: [("gene".to_owned(), keys)].into() }
+    }
+
+    #[test]
+    fn probabilities_are_the_softmax_of_weighted_values() {
+        // Two identities and the intercept, two classes.
+        let term = FirstOrder { classes: 2, weights: vec![0.0, 0.0, 1.0, -1.0, 0.5, 0.0] };
+        let found = term.probabilities(&[entry(1, 0.75)]);
+        let expected = 1.0 / (1.0 + (-(0.75 + 0.5 + 0.75_f64)).exp());
+        assert!((f64::from(found[0]) - expected).abs() < 1e-6, "{found:?}");
+        assert!((found[0] + found[1] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_class_that_no_training_row_has_is_never_said() {
+        let rows = [vec![entry(1, 1.0)], vec![entry(2, 1.0)], vec![entry(1, 2.0)]];
+        let term = FirstOrder::fit(&rows, &[0, 2, 0], 3, 3).unwrap();
+        let found = term.probabilities(&[entry(1, 1.0)]);
+        assert!(found[0] > found[2] && found[1] == 0.0, "{found:?}");
+    }
+
+    /// The mean of the identities that a row weighs by its values, plus the centre, is centred over the rows, its
+    /// components are not correlated, and its mean square is 1.
+    #[test]
+    fn a_spectral_start_makes_a_rows_mean_its_principal_components() {
+        let vocabulary = vocabulary(6);
+        let mut random = crate::sampler::random::Key::new("spectral", 1).random();
+        let mut rows: Vec<Vec<Entry>> = Vec::new();
+        for _ in 0..40 {
+            let chosen: Vec<u32> = (2..8).filter(|_| random.below(3) > 0).collect();
+            rows.push(chosen.iter().map(|&identity| entry(identity, 0.5 + random.below(40) as f64 / 10.0)).collect());
+        }
+        rows.retain(|row| !row.is_empty());
+        let width = 3;
+        let start = spectral(&rows, &vocabulary, width, 0).unwrap();
+        assert_eq!(start.columns, [(0, Some(0.25))]);
+        let pooled: Vec<Vec<f64>> = rows
+            .iter()
+            .map(|row| {
+                let of = |at: usize| -> f64 {
+                    let sum: f64 = row
+                        .iter()
+                        .map(|entry| {
+                            // As the embedding has it: identity × (1 + slope × standardised number).
+                            let scale = 1.0 + 0.25 * (entry.value - 2.0) / 0.5;
+                            f64::from(start.identities[entry.identity as usize * width + at]) * scale
+                        })
+                        .sum();
+                    sum / row.len() as f64 + f64::from(start.centre[at])
+                };
+                (0..width).map(of).collect()
+            })
+            .collect();
+        let count = pooled.len() as f64;
+        let mean = |one: usize, other: Option<usize>| -> f64 {
+            pooled.iter().map(|row| row[one] * other.map_or(1.0, |other| row[other])).sum::<f64>() / count
+        };
+        for one in 0..width {
+            assert!(mean(one, None).abs() < 1e-5);
+            (0..one).for_each(|other| assert!(mean(one, Some(other)).abs() < 1e-5, "{one} and {other}"));
+        }
+        let square = (0..width).map(|at| mean(at, Some(at))).sum::<f64>() / width as f64;
+        assert!((square - 1.0).abs() < 1e-5, "{square}");
+    }
+}

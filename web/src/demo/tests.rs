@@ -192,3 +192,19 @@ fn the_task_fits_the_schema_and_hides_the_label() {
     assert_eq!(task.hidden_relations.iter().map(|&id| title(id)).collect::<Vec<_>>(), ["cell.has_type.cell_type"]);
     assert_eq!(snapshot.schema().node(task.node_type).attributes[task.target.index()].name, "celltype");
 }
+
+/// Training finds what was planted: types beyond the most frequent one, and programmes beyond chance.
+#[test]
+fn what_was_planted_is_learnt() {
+    let (folder, organism, snapshot) = loaded(SEED);
+    let store = folder.path().join(STORE);
+    let learnt = learn(folder.path(), &store, &organism, true).unwrap().expect("nothing was learnt before");
+    assert!(learnt.held_out > 200);
+    assert!(learnt.accuracy > learnt.majority + 0.5, "{learnt}");
+    assert!(learnt.same_programme > 3.0 * learnt.same_by_chance, "{learnt}");
+    let tables = relata::embedding::EmbeddingTable::list(&store).unwrap();
+    assert!(tables.iter().all(|table| table.snapshot == snapshot.id().as_str() && table.model == MODEL));
+    let cells = tables.iter().find(|table| table.node_type == "cell").unwrap();
+    assert_eq!((cells.count as usize, cells.has_layout), (organism.cells.len(), true));
+    assert_eq!(learn(folder.path(), &store, &organism, true).unwrap(), None);
+}
