@@ -20,6 +20,17 @@ pub fn bytes(what: &str, total: u64, quiet: bool) -> ProgressBar {
     styled(what, total, template, quiet)
 }
 
+/// Lets the process end, as other programs do, when what reads its output has closed it (`relata info | head`). Rust's
+/// own way is an error at the next line that is printed, and so a panic. Call it first in `main`; not in a server, which
+/// goes on when a peer is gone.
+pub fn end_with_reader() {
+    #[cfg(unix)]
+    // SAFETY: SIG_DFL is a valid disposition of SIGPIPE, and no thread runs yet that could rely on another.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
 fn styled(what: &str, total: u64, template: &str, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
     let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);

@@ -10,6 +10,10 @@ use clap::{Args, Parser};
 use relata_web::serve::{ServeConfig, bind, serve, told_to_end};
 use relata_web::{AppState, app, demo, page};
 
+/// Keeps the pages of results that burn's CPU backend drops and takes again at every step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Serves a store over HTTP, with a page to explore it.
 #[derive(Parser)]
 #[command(name = "relata-serve", version)]

@@ -13,6 +13,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Keeps the pages of results that burn's CPU backend drops and takes again at every step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "relata", version, about = "A typed graph of biology, and a relational transformer trained on it")]
 struct Cli {
@@ -41,6 +45,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    relata::progress::end_with_reader();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
