@@ -93,16 +93,15 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: 
     let mut options = options;
     let started = Instant::now();
     for member in 0..task.task.train.members {
-        let mut fitting = Fitting {
-            task,
-            member,
-            started,
-            device: &device,
-            seed: task.task.train.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(member)),
-        };
+        let mut fitting = Fitting { task, member, started, device: &device, seed: seed_of(task.task.train.seed, member) };
         members.push(fitting.run(snapshot, &sampler, &vocabulary, &shape, start.as_ref(), training, &mut options)?.valid());
     }
     Ok(Model { task: task.clone(), vocabulary, members, first_order, labelled: training.to_vec() })
+}
+
+/// The first member has the task's seed, the others hashes of it.
+fn seed_of(seed: u64, member: u32) -> u64 {
+    if member == 0 { seed } else { Key::new("relata member", seed).with(u64::from(member)).random().word() }
 }
 
 fn check(task: &ResolvedTask) -> Result<()> {
