@@ -42,6 +42,7 @@ pub fn device() -> crate::Result<Device> {
     match std::env::var("RELATA_BACKEND").as_deref() {
         Err(_) | Ok("" | "flex") => Ok(Device::flex()),
         #[cfg(feature = "tch")]
+        #[allow(deprecated, reason = "burn will drop burn-tch; until then LibTorch is the second backend")]
         Ok("tch") => Ok(Device::libtorch()),
         Ok(other) => Err(crate::Error::Setting {
             setting: "RELATA_BACKEND".to_owned(),
