@@ -222,7 +222,7 @@ fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
             continue;
         }
         let kinds: Vec<ColumnKind> = COLUMNS.iter().map(|(kind, _)| *kind).collect();
-        let batch = Batch::new(&contexts, &reads, &blocks, &kinds);
+        let batch = Batch::new(&contexts.iter().collect::<Vec<_>>(), &reads, &blocks, &kinds);
         let states = floats(model.forward(&batch, &device));
         let plain = Plain::of(&model, &shape);
         let expected: Vec<Vec<Vec<f64>>> = contexts.iter().map(|context| plain.forward(context, &blocks)).collect();

@@ -97,7 +97,7 @@ pub struct Batch {
 
 impl Batch {
     /// Lays out contexts. `reads` are for each context the tokens to be read, ascending; `kinds` are the columns' kinds.
-    pub fn new(contexts: &[Context], reads: &[Vec<u32>], blocks: &[Vec<AttentionKind>], kinds: &[ColumnKind]) -> Self {
+    pub fn new(contexts: &[&Context], reads: &[Vec<u32>], blocks: &[Vec<AttentionKind>], kinds: &[ColumnKind]) -> Self {
         let layers: Vec<AttentionKind> = blocks.iter().flatten().copied().collect();
         let plans: Vec<Plan> = contexts.iter().zip(reads).map(|(context, reads)| Plan::of(context, reads, &layers)).collect();
         let mut batch = Self {
@@ -121,7 +121,7 @@ impl Batch {
     }
 
     /// Orders the tokens that are needed by column and form; gives each context's tokens their places.
-    fn embed(&mut self, contexts: &[Context], plans: &[Plan], kinds: &[ColumnKind]) -> Vec<Vec<u32>> {
+    fn embed(&mut self, contexts: &[&Context], plans: &[Plan], kinds: &[ColumnKind]) -> Vec<Vec<u32>> {
         let mut order: Vec<(u16, Form, u32, u32)> = Vec::new();
         for (at, (context, plan)) in (0..).zip(contexts.iter().zip(plans)) {
             for &token in &plan.needed[0] {
@@ -132,7 +132,7 @@ impl Batch {
         order.sort_unstable();
         let mut places: Vec<Vec<u32>> = contexts.iter().map(|context| vec![u32::MAX; context.tokens.len()]).collect();
         for (place, &(column, form, at, token)) in order.iter().enumerate() {
-            let context = &contexts[at as usize];
+            let context = contexts[at as usize];
             let known = &context.tokens[token as usize];
             places[at as usize][token as usize] = place as u32;
             let shown = known.state == State::Shown;
@@ -155,7 +155,7 @@ impl Batch {
         places
     }
 
-    fn read(&mut self, contexts: &[Context], reads: &[Vec<u32>], places: &[Vec<u32>], kinds: &[ColumnKind]) {
+    fn read(&mut self, contexts: &[&Context], reads: &[Vec<u32>], places: &[Vec<u32>], kinds: &[ColumnKind]) {
         for (at, (context, tokens)) in (0..).zip(contexts.iter().zip(reads)) {
             for &token in tokens {
                 let known = &context.tokens[token as usize];
@@ -245,7 +245,7 @@ impl Plan {
 }
 
 /// Lays out one layer, and moves `places` from the states going in to those coming out.
-fn sublayer(kind: AttentionKind, at: usize, contexts: &[Context], plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
+fn sublayer(kind: AttentionKind, at: usize, contexts: &[&Context], plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
     let query_count = plans.iter().map(|plan| plan.queries[at].len()).max().unwrap_or(0);
     let key_count = plans.iter().map(|plan| plan.keys[at].len()).max().unwrap_or(0);
     let mut layer = Sublayer {

@@ -159,7 +159,8 @@ fn a_batch_embeds_only_what_the_answer_can_depend_on() {
     let (_, task, vocabulary, contexts) = encoded("[context]\nhops = 2\ntokens = 500", 12, 12);
     let kinds: Vec<ColumnKind> = vocabulary.columns.iter().map(|column| column.kind).collect();
     let reads: Vec<Vec<u32>> = contexts.iter().map(|context| vec![context.target]).collect();
-    let embedded = |blocks: &[Vec<AttentionKind>]| Batch::new(&contexts, &reads, blocks, &kinds).numbers.len();
+    let embedded =
+        |blocks: &[Vec<AttentionKind>]| Batch::new(&contexts.iter().collect::<Vec<_>>(), &reads, blocks, &kinds).numbers.len();
     let all: usize = contexts.iter().map(|context| context.tokens.len()).sum();
     let cells_only = embedded(&[vec![AttentionKind::Row]]);
     assert_eq!(cells_only, contexts.len(), "cells have no other shown attribute than the target here");

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::{Context, NO_ROW};
+use super::{Context, NO_ROW, Row};
 use crate::task::AttentionKind;
 
 /// The tokens that `token` may see by one kind of attention, as ascending ranges that do not overlap.
@@ -23,31 +23,27 @@ pub fn visible(context: &Context, token: u32, kind: AttentionKind) -> Vec<Range<
         }
         AttentionKind::Neighbour => rows.extend(edges_where(context, |edge| edge.parents.contains(&row_at))),
         AttentionKind::Up => {
-            if row.is_edge() {
-                rows.push(row.upper);
-            } else {
-                for edge in edges_where(context, |edge| edge.lower == row_at) {
-                    rows.push(edge);
-                    rows.push(context.rows[edge as usize].upper);
-                }
-            }
+            rows = step(context, row_at, |edge| edge.lower, |edge| edge.upper);
         }
         AttentionKind::Down => {
-            if row.is_edge() {
-                rows.push(row.lower);
-            } else {
-                for edge in edges_where(context, |edge| edge.upper == row_at) {
-                    rows.push(edge);
-                    rows.push(context.rows[edge as usize].lower);
-                }
-            }
+            rows = step(context, row_at, |edge| edge.upper, |edge| edge.lower);
         }
     }
     rows.retain(|&row| row != NO_ROW);
     joined(rows.into_iter().map(|row| context.rows[row as usize].tokens.clone()).collect())
 }
 
-fn edges_where(context: &Context, is: impl Fn(&super::Row) -> bool) -> impl Iterator<Item = u32> {
+/// One step along the hierarchy: from an edge to its far end; from a node to the edges that it is the near end of, and to
+/// their far ends.
+fn step(context: &Context, row_at: u32, near: impl Fn(&Row) -> u32, far: impl Fn(&Row) -> u32) -> Vec<u32> {
+    let row = &context.rows[row_at as usize];
+    if row.is_edge() {
+        return vec![far(row)];
+    }
+    edges_where(context, |edge| near(edge) == row_at).flat_map(|edge| [edge, far(&context.rows[edge as usize])]).collect()
+}
+
+fn edges_where(context: &Context, is: impl Fn(&Row) -> bool) -> impl Iterator<Item = u32> {
     (0..).zip(&context.rows).filter(move |(_, row)| row.is_edge() && is(row)).map(|(at, _)| at)
 }
 

@@ -105,22 +105,26 @@ impl Vocabulary {
 
     /// The place of each node of a type in a snapshot; 0 for types without identities.
     pub(super) fn places(&self, snapshot: &Snapshot, node_type: NodeTypeId) -> Vec<u32> {
+        let nodes = 0..snapshot.node_count(node_type);
         let name = &snapshot.schema().node(node_type).name;
-        let mut first = 1;
-        for (known, keys) in &self.identities {
-            if known == name {
-                let place = |key: &str| match keys.binary_search_by(|known| known.as_str().cmp(key)) {
-                    Ok(at) => first + 1 + at as u32,
-                    Err(_) => first,
-                };
-                return (0..snapshot.node_count(node_type))
-                    .into_par_iter()
-                    .map(|node| place(snapshot.key(node_type, node)))
-                    .collect();
-            }
-            first += keys.len() as u32 + 1;
-        }
-        vec![0; snapshot.node_count(node_type) as usize]
+        let Some((_, unknown, keys)) = self.identity_places().find(|(known, ..)| known == name) else {
+            return vec![0; nodes.len()];
+        };
+        let place = |key: &str| match keys.binary_search_by(|known| known.as_str().cmp(key)) {
+            Ok(at) => unknown + 1 + at as u32,
+            Err(_) => unknown,
+        };
+        nodes.into_par_iter().map(|node| place(snapshot.key(node_type, node))).collect()
+    }
+
+    /// For each node type with identities: its name, the place of its unknown nodes, and the keys of the known ones, which
+    /// follow that place in their order.
+    pub fn identity_places(&self) -> impl Iterator<Item = (&str, u32, &[String])> {
+        self.identities.iter().scan(1, |next, (name, keys)| {
+            let unknown = *next;
+            *next += keys.len() as u32 + 1;
+            Some((name.as_str(), unknown, keys.as_slice()))
+        })
     }
 
     /// The column that is predicted.

@@ -26,10 +26,20 @@ pub(super) enum Question {
     Masked(f64),
 }
 
+impl Question {
+    /// The phase of training that asks it.
+    pub(super) fn phase(self) -> &'static str {
+        match self {
+            Self::Target => "train",
+            Self::Masked(_) => "pretrain",
+        }
+    }
+}
+
 /// Makes batches from rows: samples, encodes, lays out.
 pub(super) struct Batches<'t> {
-    pub(super) sampler: Sampler,
-    pub(super) encoder: Encoder,
+    pub(super) sampler: &'t Sampler,
+    pub(super) encoder: &'t Encoder,
     pub(super) vocabulary: &'t Vocabulary,
     pub(super) task: &'t ResolvedTask,
     pub(super) kinds: Vec<ColumnKind>,
@@ -145,8 +155,7 @@ impl Batches<'_> {
                     .collect(),
             })
             .collect();
-        let (places, contexts): (Vec<u32>, Vec<Context>) =
-            contexts.iter().map(|(place, context)| (*place, context.clone())).unzip();
+        let (places, contexts): (Vec<u32>, Vec<&Context>) = contexts.iter().map(|(place, context)| (*place, context)).unzip();
         let tokens = contexts.iter().map(|context| context.tokens.len()).sum();
         let entries = match pass.wants_entries {
             true => contexts.iter().map(|context| entries(context, self.vocabulary)).collect(),

@@ -55,7 +55,8 @@ pub struct Epoch {
 ///
 /// # Errors
 /// When a setting cannot be, a training row has no target, or the loss stops being a number.
-pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: FitOptions<'_>) -> Result<Model> {
+pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut options: FitOptions<'_>) -> Result<Model> {
+    let started = Instant::now();
     check(task)?;
     if training.is_empty() {
         return Err(Error::Training("there is no training row: no node of the task's type has the target".to_owned()));
@@ -64,7 +65,6 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: 
     let seeds: Vec<Hit> = training.iter().map(|&node| Hit { node_type: task.node_type, node }).collect();
     let subgraphs = sampler.sample_each(&seeds, 0)?;
     let vocabulary = Vocabulary::learn(snapshot, task, &subgraphs, training);
-    let shape = super::model::shape(&vocabulary, task);
     let encoder = Encoder::new(snapshot, task, &vocabulary, training)?;
     let contexts: Vec<Context> = subgraphs.par_iter().map(|subgraph| encoder.encode(subgraph)).collect();
     let rows: Vec<Vec<Entry>> = contexts.iter().map(|context| entries(context, &vocabulary)).collect();
@@ -87,14 +87,22 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], options: 
     } else {
         None
     };
-    drop((contexts, rows, subgraphs, encoder));
+    drop((contexts, rows, subgraphs));
+    let fitting = Fitting {
+        task,
+        vocabulary: &vocabulary,
+        sampler: &sampler,
+        encoder: &encoder,
+        shape: &super::model::shape(&vocabulary, task),
+        start: start.as_ref(),
+        training,
+        all: &(0..snapshot.node_count(task.node_type)).collect::<Vec<u32>>(),
+        device: &crate::model::device()?.autodiff(),
+        started,
+    };
     let mut members = Vec::new();
-    let device = crate::model::device()?.autodiff();
-    let mut options = options;
-    let started = Instant::now();
     for member in 0..task.task.train.members {
-        let mut fitting = Fitting { task, member, started, device: &device, seed: seed_of(task.task.train.seed, member) };
-        members.push(fitting.run(snapshot, &sampler, &vocabulary, &shape, start.as_ref(), training, &mut options)?.valid());
+        members.push(fitting.run(member, &mut options)?.valid());
     }
     Ok(Model { task: task.clone(), vocabulary, members, first_order, labelled: training.to_vec() })
 }
@@ -135,64 +143,59 @@ fn check(task: &ResolvedTask) -> Result<()> {
     Ok(())
 }
 
-/// One member in the making.
+/// What the members of an ensemble are made of.
 struct Fitting<'f> {
     task: &'f ResolvedTask,
-    member: u32,
-    started: Instant,
+    vocabulary: &'f Vocabulary,
+    sampler: &'f Sampler,
+    encoder: &'f Encoder,
+    shape: &'f Shape,
+    start: Option<&'f Start>,
+    /// The rows that train, and all rows, which pretraining goes through.
+    training: &'f [u32],
+    all: &'f [u32],
     device: &'f Device,
-    seed: u64,
+    started: Instant,
 }
 
 impl Fitting<'_> {
-    #[expect(clippy::too_many_arguments, reason = "a member is made of just these")]
-    fn run(
-        &mut self,
-        snapshot: &Snapshot,
-        sampler: &Sampler,
-        vocabulary: &Vocabulary,
-        shape: &Shape,
-        start: Option<&Start>,
-        training: &[u32],
-        options: &mut FitOptions<'_>,
-    ) -> Result<RelationalTransformer> {
+    fn run(&self, member: u32, options: &mut FitOptions<'_>) -> Result<RelationalTransformer> {
         let train = &self.task.task.train;
+        let seed = seed_of(train.seed, member);
         let batches = Batches {
-            sampler: sampler.clone(),
-            encoder: Encoder::new(snapshot, self.task, vocabulary, training)?,
-            vocabulary,
+            sampler: self.sampler,
+            encoder: self.encoder,
+            vocabulary: self.vocabulary,
             task: self.task,
-            kinds: vocabulary.columns.iter().map(|column| column.kind).collect(),
-            key: Key::new("relata training", self.seed),
+            kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
+            key: Key::new("relata training", seed),
         };
-        let mut model = RelationalTransformer::new(shape, start, self.seed, self.device);
-        let all: Vec<u32> = (0..snapshot.node_count(self.task.node_type)).collect();
-        let phases = [
-            ("pretrain", train.pretrain_epochs, &all[..], Question::Masked(train.mask)),
-            ("train", train.epochs, training, Question::Target),
-        ];
-        for (phase, epochs, rows, question) in phases {
-            if epochs > 0 {
-                model = self.phase(model, &batches, rows, phase, epochs, question, options)?;
-            }
+        let mut model = RelationalTransformer::new(self.shape, self.start, seed, self.device);
+        if train.pretrain_epochs > 0 {
+            model = self.phase(model, member, &batches, Question::Masked(train.mask), options)?;
+        }
+        if train.epochs > 0 {
+            model = self.phase(model, member, &batches, Question::Target, options)?;
         }
         Ok(model)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a phase is just these")]
     fn phase(
-        &mut self,
+        &self,
         model: RelationalTransformer,
+        member: u32,
         batches: &Batches<'_>,
-        rows: &[u32],
-        phase: &'static str,
-        epochs: u32,
         question: Question,
         options: &mut FitOptions<'_>,
     ) -> Result<RelationalTransformer> {
         let train = &self.task.task.train;
+        let (epochs, rows, first_draw, edge_dropout) = match question {
+            Question::Target => (train.epochs, self.training, 1 << 16, train.edge_dropout),
+            Question::Masked(_) => (train.pretrain_epochs, self.all, 1 << 17, 0.0),
+        };
+        let name = question.phase();
         let bar =
-            progress::bar(&format!("{}{phase}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
+            progress::bar(&format!("{}{name}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
         let steps = u64::from(epochs) * rows.len().div_ceil(train.batch) as u64;
         let mut phase = Phase {
             optimizer: optimizer(train),
@@ -202,13 +205,7 @@ impl Fitting<'_> {
             losses: (0.0, 0),
         };
         for epoch in 0..epochs {
-            let pass = Pass {
-                draw: u64::from(epoch) + if question == Question::Target { 1 << 16 } else { 1 << 17 },
-                question,
-                edge_dropout: if question == Question::Target { train.edge_dropout } else { 0.0 },
-                shuffled: true,
-                wants_entries: false,
-            };
+            let pass = Pass { draw: first_draw + u64::from(epoch), question, edge_dropout, shuffled: true, wants_entries: false };
             let begun = Instant::now();
             let mut tokens = 0;
             phase.losses = (0.0, 0);
@@ -219,8 +216,8 @@ impl Fitting<'_> {
                 Ok(!phase.clock.is_over())
             })?;
             let report = Epoch {
-                member: self.member,
-                phase: if question == Question::Target { "train" } else { "pretrain" },
+                member,
+                phase: name,
                 epoch,
                 loss: phase.losses.0 / f64::from(phase.losses.1.max(1)),
                 learning_rate: phase.clock.learning_rate(train.learning_rate),

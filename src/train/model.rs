@@ -179,16 +179,13 @@ impl Model {
         let picture = layout(&vectors, dimension, self.task.task.train.seed, quiet)?;
         let mut tables = vec![table(&schema.node(self.task.node_type).name, keys, dimension, vectors, picture)];
         let width = self.task.task.model.width;
-        let mut first = 1;
         let identities: Vec<Vec<f32>> = self.members.iter().map(|member| floats(member.identities())).collect();
-        for (node_type, keys) in &self.vocabulary.identities {
+        for (node_type, unknown, keys) in self.vocabulary.identity_places() {
             let mut vectors = Vec::with_capacity(keys.len() * dimension);
-            for at in 0..keys.len() {
-                let row = first + 1 + at;
+            for row in (unknown as usize + 1..).take(keys.len()) {
                 identities.iter().for_each(|table| vectors.extend_from_slice(&table[row * width..(row + 1) * width]));
             }
-            first += keys.len() + 1;
-            tables.push(table(node_type, keys.clone(), dimension, vectors, Vec::new()));
+            tables.push(table(node_type, keys.to_vec(), dimension, vectors, Vec::new()));
         }
         Ok(tables)
     }
@@ -210,8 +207,8 @@ impl Model {
         }
         let device = crate::model::device()?;
         let batches = Batches {
-            sampler: sampler(snapshot, &self.task)?,
-            encoder: Encoder::new(snapshot, &self.task, &self.vocabulary, &self.labelled)?,
+            sampler: &sampler(snapshot, &self.task)?,
+            encoder: &Encoder::new(snapshot, &self.task, &self.vocabulary, &self.labelled)?,
             vocabulary: &self.vocabulary,
             task: &self.task,
             kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
