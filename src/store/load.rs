@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
 
 use relata_schema::{
@@ -13,9 +13,10 @@ use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::posting::{MISSING, NO_TIME};
-use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter};
+use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter, Syncing};
 use super::staging::{self, Staging};
-use crate::snapshot::{EdgeColumn, sync_folder};
+use crate::disk::sync_folder;
+use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 
 /// The longest key, name or text, in bytes.
@@ -70,6 +71,8 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
+    /// Segments on their way to the disk.
+    syncing: VecDeque<Syncing>,
     next_segment: u32,
     /// Writing a segment failed, and what it would have held is lost.
     incomplete: bool,
@@ -103,6 +106,9 @@ struct Current {
     values: u64,
 }
 
+/// The most segments that are synced at a time while the load goes on.
+const SYNCING: usize = 4;
+
 impl<'s> Load<'s> {
     pub(super) fn new(store: &'s mut Store, schema: Schema, options: LoadOptions) -> Result<Self> {
         // Places among the staged edges have 32 bits, and an edge takes at least 12 bytes.
@@ -120,6 +126,7 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
+            syncing: VecDeque::new(),
             next_segment,
             incomplete: false,
             handed_over: false,
@@ -555,6 +562,9 @@ impl<'s> Load<'s> {
             }
         }
         dictionaries.retain(|_, entry| entry.count > 0);
+        while let Some(oldest) = self.syncing.pop_front() {
+            oldest.wait()?;
+        }
         sync_folder(&segment::folder(&self.store.path))?;
         self.store.engine.flush()?;
         let before = &self.store.commit;
@@ -749,7 +759,13 @@ impl<'s> Load<'s> {
         if last {
             staging::write_nodes(&current.named, &mut writer)?;
         }
-        let (entry, blocks) = writer.finish()?;
+        let (entry, blocks, syncing) = writer.finish()?;
+        self.syncing.push_back(syncing);
+        while self.syncing.len() > SYNCING
+            && let Some(oldest) = self.syncing.pop_front()
+        {
+            oldest.wait()?;
+        }
         self.incomplete = false;
         current.segments.push(entry);
         current.blocks.push(blocks);

@@ -48,6 +48,7 @@ mod column;
 mod commit;
 mod dictionary;
 mod engine;
+mod index;
 mod key;
 mod load;
 mod lock;
