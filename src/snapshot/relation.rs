@@ -5,8 +5,9 @@
 //! So every edge is moved a few times, in order, whatever the size of the relation, and memory is what is allowed.
 
 use std::cmp::Ordering;
-use std::sync::Mutex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use relata_schema::{AttributeKind, Direction, RelationId};
@@ -103,7 +104,7 @@ impl SnapshotWriter {
         if edges == 0 {
             return Ok(());
         }
-        let (first, last) = survey.times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (first, last) = survey.times.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = Found {
             edges,
             coding: Coding::of(first, last),
@@ -142,21 +143,30 @@ impl SnapshotWriter {
         // Enough for every thread to have one while another ends.
         let at_once = 4 * rayon::current_num_threads();
         let buckets: Vec<usize> = (0..from.buckets()).collect();
-        let mut ready = Vec::new();
+        let pool = Pool::default();
+        let mut ready: Vec<Rows> = Vec::new();
         for group in buckets.chunks(at_once) {
             let (written, sorted) = rayon::join(
-                || ready.iter().try_for_each(|rows| self.append(&mut sections, rows)),
                 || {
-                    let sort = |scratch: &mut Scratch, &bucket: &usize| {
+                    ready.drain(..).try_for_each(|rows| -> Result<()> {
+                        self.append(&mut sections, &rows)?;
+                        pool.rows.give(rows);
+                        Ok(())
+                    })
+                },
+                || {
+                    let sort = |&bucket: &usize| {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
-                        let rows = sort_bucket(shape, found, direction, nodes, from.take(bucket)?);
+                        let (mut rows, mut desk) = (pool.rows.take(), pool.desks.take());
+                        sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
                         if let Some(other) = pass_on {
-                            rows.pass_on(found.time_words(shape), other, scratch)?;
+                            rows.pass_on(found.time_words(shape), other, &mut desk)?;
                         }
+                        pool.desks.give(desk);
                         Ok(rows)
                     };
-                    group.par_iter().with_max_len(1).map_init(Scratch::default, sort).collect::<Result<Vec<_>>>()
+                    group.par_iter().with_max_len(1).map(sort).collect::<Result<Vec<_>>>()
                 },
             );
             written?;
@@ -259,7 +269,7 @@ impl Shape {
                 low.push(time as u32);
                 high.push((time >> 32) as u32);
             }
-            let mut times = survey.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut times = survey.times.lock().unwrap_or_else(PoisonError::into_inner);
             *times = (times.0.min(first), times.1.max(last));
         }
         let column = |at: usize| block.attributes.get(at).filter(|column| !column.is_empty());
@@ -320,7 +330,39 @@ impl Found {
     }
 }
 
+/// Memory that goes from bucket to bucket: fresh pages would cost more than what is done in them.
+#[derive(Default)]
+struct Pool {
+    rows: Spare<Rows>,
+    desks: Spare<Desk>,
+}
+
+#[derive(Default)]
+struct Spare<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Spare<T> {
+    fn take(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, used: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(used);
+    }
+}
+
+/// What a thread needs to sort a bucket and to pass it on.
+#[derive(Default)]
+struct Desk {
+    starts: Vec<u32>,
+    narrow: Vec<u64>,
+    wide: Vec<u128>,
+    nears: Vec<u32>,
+    times: [Vec<u32>; 2],
+    scratch: Scratch,
+}
+
 /// The sorted edges of some consecutive near nodes.
+#[derive(Default)]
 struct Rows {
     first: u32,
     /// Of each near node.
@@ -334,20 +376,31 @@ struct Rows {
 
 impl Rows {
     /// Hands the edges to the partition of the other direction.
-    fn pass_on(&self, time_words: usize, other: &Partition<'_>, scratch: &mut Scratch) -> Result<()> {
-        let mut nears = Vec::with_capacity(self.fars.len());
+    fn pass_on(&self, time_words: usize, other: &Partition<'_>, desk: &mut Desk) -> Result<()> {
+        let Desk { nears, times, scratch, .. } = desk;
+        nears.clear();
         for (near, &degree) in (self.first..).zip(&self.degrees) {
             nears.resize(nears.len() + degree as usize, near);
         }
-        let word = |shift: u32| self.codes.iter().map(|&code| (code >> shift) as u32).collect::<Vec<u32>>();
-        let times: Vec<Vec<u32>> = [0, 32].into_iter().take(time_words).map(word).collect();
-        let columns: Vec<&[u32]> = [&nears].into_iter().chain(&times).chain(&self.columns).map(Vec::as_slice).collect();
+        for (words, shift) in times.iter_mut().zip([0, 32]).take(time_words) {
+            refill(words, self.codes.iter().map(|&code| (code >> shift) as u32));
+        }
+        let columns: Vec<&[u32]> =
+            [&*nears].into_iter().chain(times.iter().take(time_words)).chain(&self.columns).map(Vec::as_slice).collect();
         other.push(&self.fars, &columns, scratch)
     }
 }
 
 /// Sorts a bucket's edges by near node, time, far node and attributes.
-fn sort_bucket(shape: &Shape, found: &Found, direction: Direction, nodes: std::ops::Range<u32>, runs: Vec<Vec<u32>>) -> Rows {
+fn sort_bucket(
+    shape: &Shape,
+    found: &Found,
+    direction: Direction,
+    nodes: Range<u32>,
+    runs: &[Vec<u32>],
+    rows: &mut Rows,
+    desk: &mut Desk,
+) {
     // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
     let gathered = direction == Direction::Outgoing;
     let time_words = if gathered { 2 * usize::from(shape.timed) } else { found.time_words(shape) };
@@ -364,15 +417,15 @@ fn sort_bucket(shape: &Shape, found: &Found, direction: Direction, nodes: std::o
         .collect();
     let record = Record { width, time_words, gathered, coding: found.coding, columns };
     let bits = found.time_words(shape) * 32 + 32 + 32 * record.columns.len();
-    let mut rows = match bits {
-        0..=64 => record.sorted::<u64>(&nodes, &runs),
-        65..=128 => record.sorted::<u128>(&nodes, &runs),
-        _ => record.sorted_by_comparing(&nodes, &runs),
-    };
-    if !shape.timed {
-        rows.codes = Vec::new();
+    record.count(&nodes, runs, rows, &mut desk.starts);
+    match bits {
+        0..=64 => record.sort(runs, rows, &mut desk.starts, &mut desk.narrow),
+        65..=128 => record.sort(runs, rows, &mut desk.starts, &mut desk.wide),
+        _ => record.sort_by_comparing(runs, rows, &mut desk.starts),
     }
-    rows
+    if !shape.timed {
+        rows.codes.clear();
+    }
 }
 
 /// How a bucket's records read.
@@ -457,79 +510,83 @@ impl Record<'_> {
         }
     }
 
-    /// How many records each near node has, and where its first one goes.
-    fn degrees(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> (Vec<u32>, Vec<usize>) {
-        let mut degrees = vec![0u32; nodes.len()];
+    /// Counts the records of each near node, and tells where its first one goes.
+    fn count(&self, nodes: &Range<u32>, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut Vec<u32>) {
+        rows.first = nodes.start;
+        rows.degrees.clear();
+        rows.degrees.resize(nodes.len(), 0);
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            degrees[(record[0] - nodes.start) as usize] += 1;
+            rows.degrees[(record[0] - nodes.start) as usize] += 1;
         }
-        let starts = degrees.iter().scan(0, |next, &degree| {
-            let start = *next;
-            *next += degree as usize;
-            Some(start)
-        });
-        let starts = starts.collect();
-        (degrees, starts)
+        let mut next = 0;
+        starts.clear();
+        for &degree in &rows.degrees {
+            starts.push(next);
+            next += degree;
+        }
     }
 
-    fn sorted<K: Key>(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> Rows {
-        let (degrees, mut starts) = self.degrees(nodes, runs);
-        let edges = degrees.iter().map(|&degree| degree as usize).sum();
-        let mut keys = vec![K::default(); edges];
+    /// Fills `rows`, whose records were counted. `starts` and `keys` are memory for it.
+    fn sort<K: Key>(&self, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut [u32], keys: &mut Vec<K>) {
+        let edges = rows.degrees.iter().map(|&degree| degree as usize).sum();
+        keys.clear();
+        keys.resize(edges, K::default());
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
             let mut key = K::first(self.code(record)).then(record[1]);
             for column in &self.columns {
                 key = key.then(column.bits(record));
             }
-            let start = &mut starts[(record[0] - nodes.start) as usize];
-            keys[*start] = key;
+            let start = &mut starts[(record[0] - rows.first) as usize];
+            keys[*start as usize] = key;
             *start += 1;
         }
         let mut rest = keys.as_mut_slice();
-        for &degree in &degrees {
+        for &degree in &rows.degrees {
             let (list, behind) = rest.split_at_mut(degree as usize);
             list.sort_unstable();
             rest = behind;
         }
         let words = self.columns.len();
-        Rows {
-            first: nodes.start,
-            fars: keys.iter().map(|key| key.word(words)).collect(),
-            codes: keys.iter().map(|key| key.code(words + 1)).collect(),
-            columns: (0..words).map(|at| keys.iter().map(|key| key.word(words - 1 - at)).collect()).collect(),
-            degrees,
+        rows.columns.resize_with(words, Vec::new);
+        refill(&mut rows.fars, keys.iter().map(|key| key.word(words)));
+        refill(&mut rows.codes, keys.iter().map(|key| key.code(words + 1)));
+        for (at, column) in rows.columns.iter_mut().enumerate() {
+            refill(column, keys.iter().map(|key| key.word(words - 1 - at)));
         }
     }
 
     /// The same for records that no whole number holds.
-    fn sorted_by_comparing(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> Rows {
-        let (degrees, mut starts) = self.degrees(nodes, runs);
-        let edges = degrees.iter().map(|&degree| degree as usize).sum();
+    fn sort_by_comparing(&self, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut [u32]) {
+        let edges = rows.degrees.iter().map(|&degree| degree as usize).sum();
         let none: &[u32] = &[];
         let mut order = vec![(0u64, 0u32, none); edges];
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            let start = &mut starts[(record[0] - nodes.start) as usize];
-            order[*start] = (self.code(record), record[1], record);
+            let start = &mut starts[(record[0] - rows.first) as usize];
+            order[*start as usize] = (self.code(record), record[1], record);
             *start += 1;
         }
         let attributes = |one: &[u32], other: &[u32]| {
-            let different = self.columns.iter().map(|column| column.bits(one).cmp(&column.bits(other)));
-            different.into_iter().find(|found| found.is_ne()).unwrap_or(Ordering::Equal)
+            let mut different = self.columns.iter().map(|column| column.bits(one).cmp(&column.bits(other)));
+            different.find(|found| found.is_ne()).unwrap_or(Ordering::Equal)
         };
         let mut rest = order.as_mut_slice();
-        for &degree in &degrees {
+        for &degree in &rows.degrees {
             let (list, behind) = rest.split_at_mut(degree as usize);
             list.sort_unstable_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)).then_with(|| attributes(one.2, other.2)));
             rest = behind;
         }
-        Rows {
-            first: nodes.start,
-            fars: order.iter().map(|edge| edge.1).collect(),
-            codes: order.iter().map(|edge| edge.0).collect(),
-            columns: self.columns.iter().map(|column| order.iter().map(|edge| column.bits(edge.2)).collect()).collect(),
-            degrees,
+        rows.columns.resize_with(self.columns.len(), Vec::new);
+        refill(&mut rows.fars, order.iter().map(|edge| edge.1));
+        refill(&mut rows.codes, order.iter().map(|edge| edge.0));
+        for (column, to) in self.columns.iter().zip(&mut rows.columns) {
+            refill(to, order.iter().map(|edge| column.bits(edge.2)));
         }
     }
+}
+
+fn refill<T>(to: &mut Vec<T>, from: impl Iterator<Item = T>) {
+    to.clear();
+    to.extend(from);
 }
 
 /// Names in byte order that some edge uses, and each old code's new one.

@@ -132,7 +132,7 @@ impl Edges {
     fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
         let segment = writer.number();
         let mut order = ordered(&self.sources);
-        let mut groups = grouped(&mut order, |edge| self.sources[edge as usize]);
+        let mut groups = grouped(&mut order, &self.sources);
         for groups in groups.chunks_mut(GROUPS) {
             let sort_and_encode = |encoding: &mut Encoding, group: &mut &mut [u32]| {
                 for list in group.chunk_by_mut(|&a, &b| self.sources[a as usize] == self.sources[b as usize]) {
@@ -168,50 +168,85 @@ impl Edges {
 
 /// The sources of all edges by their targets.
 struct Incoming {
-    /// Ascending.
-    targets: Vec<u32>,
+    /// Each target that has an edge, and where its sources begin; ascending.
+    lists: Vec<(u32, u32)>,
     /// Ascending among those of a target.
     sources: Vec<u32>,
 }
 
 impl Incoming {
     fn of(targets: &[u32], sources: &[u32]) -> Self {
-        let order = ordered(targets);
-        let picked = |from: &[u32]| order.par_iter().map(|&edge| from[edge as usize]).collect::<Vec<u32>>();
-        let (targets, mut sources) = (picked(targets), picked(sources));
-        let mut lists = Vec::new();
-        let mut rest = sources.as_mut_slice();
-        for list in targets.chunk_by(|a, b| a == b) {
-            let (list, behind) = rest.split_at_mut(list.len());
-            lists.push(list);
-            rest = behind;
-        }
-        lists.into_par_iter().with_min_len(64).for_each(|list| {
-            if !list.is_sorted() {
-                list.sort_unstable();
+        let nodes = targets.iter().max().map_or(0, |&most| most as usize + 1);
+        let (mut lists, mut near) = (Vec::new(), None);
+        if is_sparse(nodes, targets.len()) {
+            let mut pairs: Vec<(u32, u32)> = targets.iter().copied().zip(sources.iter().copied()).collect();
+            pairs.par_sort_unstable();
+            for (at, &(target, _)) in (0u32..).zip(&pairs) {
+                if near.replace(target) != Some(target) {
+                    lists.push((target, at));
+                }
             }
-        });
-        Self { targets, sources }
+            return Self { lists, sources: pairs.into_iter().map(|(_, source)| source).collect() };
+        }
+        let mut next = starts(targets, nodes);
+        for target in 0..nodes {
+            if next[target + 1] > next[target] {
+                lists.push((target as u32, next[target]));
+            }
+        }
+        let mut sorted = vec![0; sources.len()];
+        for (&target, &source) in targets.iter().zip(sources) {
+            let place = &mut next[target as usize];
+            sorted[*place as usize] = source;
+            *place += 1;
+        }
+        // What comes by ascending sources is in order by now.
+        if !sources.is_sorted() {
+            let mut rest = sorted.as_mut_slice();
+            let mut slices = Vec::with_capacity(lists.len());
+            for pair in lists.windows(2) {
+                let (list, behind) = rest.split_at_mut((pair[1].1 - pair[0].1) as usize);
+                slices.push(list);
+                rest = behind;
+            }
+            slices.push(rest);
+            slices.into_par_iter().with_min_len(64).for_each(<[u32]>::sort_unstable);
+        }
+        Self { lists, sources: sorted }
     }
 
     fn write(&self, run: Run, segment: u32, writer: &mut SegmentWriter) -> Result<()> {
-        let mut places: Vec<u32> = (0..self.targets.len() as u32).collect();
-        let mut groups = grouped(&mut places, |edge| self.targets[edge as usize]);
-        for groups in groups.chunks_mut(GROUPS) {
-            let encode = |encoding: &mut Encoding, group: &mut &mut [u32]| {
+        // Groups of whole lists; a list's sources end where the next one's begin.
+        let mut groups: Vec<&[(u32, u32)]> = Vec::new();
+        let mut rest = self.lists.as_slice();
+        while let Some(&(_, begin)) = rest.first() {
+            let lists = rest.partition_point(|&(_, start)| ((start - begin) as usize) < GROUP_EDGES);
+            let (group, behind) = rest.split_at(lists);
+            groups.push(group);
+            rest = behind;
+        }
+        for (at, part) in groups.chunks(GROUPS).enumerate() {
+            let encode = |encoding: &mut Encoding, (offset, group): (usize, &&[(u32, u32)])| {
+                let next = groups.get(at * GROUPS + offset + 1).map_or(self.sources.len(), |next| next[0].1 as usize);
+                let begin = group[0].1 as usize;
+                let mut nears = Vec::with_capacity(next - begin);
+                for (place, &(target, _)) in group.iter().enumerate() {
+                    let end = group.get(place + 1).map_or(next, |list| list.1 as usize);
+                    nears.resize(end - begin, target);
+                }
+                let blocks = nears.chunks(BLOCK_EDGES).zip(self.sources[begin..next].chunks(BLOCK_EDGES));
                 encoding.frames(
                     segment,
                     run,
-                    group.chunks(BLOCK_EDGES).map(|edges| {
+                    blocks.map(|(nears, fars)| {
                         move |block: &mut Postings| {
-                            let range = edges[0] as usize..edges[0] as usize + edges.len();
-                            block.nears.extend_from_slice(&self.targets[range.clone()]);
-                            block.fars.extend_from_slice(&self.sources[range]);
+                            block.nears.extend_from_slice(nears);
+                            block.fars.extend_from_slice(fars);
                         }
                     }),
                 )
             };
-            let frames: Vec<Frames> = groups.par_iter_mut().map_init(Encoding::default, encode).collect();
+            let frames: Vec<Frames> = part.par_iter().enumerate().map_init(Encoding::default, |e, g| encode(e, g)).collect();
             frames.iter().try_for_each(|frames| writer.put(frames))?;
         }
         Ok(())
@@ -242,24 +277,35 @@ impl Encoding {
     }
 }
 
+/// Whether counting every node would take more memory than sorting.
+fn is_sparse(nodes: usize, edges: usize) -> bool {
+    nodes > 4 * edges + (1 << 16)
+}
+
+/// Where the edges of each node begin when they are sorted by it, and the number of all.
+fn starts(nears: &[u32], nodes: usize) -> Vec<u32> {
+    let mut starts = vec![0u32; nodes + 1];
+    for &near in nears {
+        starts[near as usize + 1] += 1;
+    }
+    for node in 1..starts.len() {
+        starts[node] += starts[node - 1];
+    }
+    starts
+}
+
 /// The places of `nears` in ascending order of what stands there; equal ones as they come.
 fn ordered(nears: &[u32]) -> Vec<u32> {
     if nears.is_sorted() {
         return (0..nears.len() as u32).collect();
     }
     let nodes = nears.iter().max().map_or(0, |&most| most as usize + 1);
-    if nodes > 4 * nears.len() + (1 << 16) {
+    if is_sparse(nodes, nears.len()) {
         let mut order: Vec<u32> = (0..nears.len() as u32).collect();
         order.par_sort_unstable_by_key(|&edge| (nears[edge as usize], edge));
         return order;
     }
-    let mut next = vec![0u32; nodes + 1];
-    for &near in nears {
-        next[near as usize + 1] += 1;
-    }
-    for node in 1..next.len() {
-        next[node] += next[node - 1];
-    }
+    let mut next = starts(nears, nodes);
     let mut order = vec![0; nears.len()];
     for (edge, &near) in nears.iter().enumerate() {
         let place = &mut next[near as usize];
@@ -270,12 +316,12 @@ fn ordered(nears: &[u32]) -> Vec<u32> {
 }
 
 /// Cuts the order into groups of whole lists.
-fn grouped(mut order: &mut [u32], near: impl Fn(u32) -> u32) -> Vec<&mut [u32]> {
+fn grouped<'o>(mut order: &'o mut [u32], nears: &[u32]) -> Vec<&'o mut [u32]> {
     let mut groups = Vec::new();
     while !order.is_empty() {
         let mut end = GROUP_EDGES.min(order.len());
-        let last = near(order[end - 1]);
-        end += order[end..].partition_point(|&edge| near(edge) == last);
+        let last = nears[order[end - 1] as usize];
+        end += order[end..].partition_point(|&edge| nears[edge as usize] == last);
         let (group, rest) = order.split_at_mut(end);
         groups.push(group);
         order = rest;
