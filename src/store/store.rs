@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use relata_schema::{AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord};
+use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Value};
 
 use super::commit::{Commit, Source};
 use super::dictionary::{self, DictionaryEntry, Owner};
@@ -157,9 +157,12 @@ impl Store {
     }
 
     /// How many edges of a relation are committed (a symmetric edge counts once).
-    pub fn edge_count(&self, relation: RelationId) -> u64 {
+    ///
+    /// # Errors
+    /// When a block that has to be read for it is damaged.
+    pub fn edge_count(&self, relation: RelationId) -> Result<u64> {
         let edges = self.commit.segments().flat_map(|entry| &entry.edges);
-        edges.filter(|(known, _)| *known == relation).map(|(_, edges)| edges).sum()
+        Ok(edges.filter(|(known, _)| *known == relation).map(|(_, edges)| edges).sum())
     }
 
     /// Begins a load. Nothing of it is visible before [`Load::commit`]; dropping it leaves the store as it was.
@@ -228,6 +231,24 @@ impl Store {
             });
         }
         Ok(names.get(node))
+    }
+
+    /// A node's value of an attribute, straight from the committed blocks; `None` where it is missing.
+    ///
+    /// # Errors
+    /// When a block is damaged.
+    pub fn value(&self, node_type: NodeTypeId, node: u32, attribute: AttributeId) -> Result<Option<Value>> {
+        let segments: Vec<&SegmentEntry> = self.commit.segments().collect();
+        for entry in segments.into_iter().rev() {
+            let segment = self.segment(entry)?;
+            for block in segment.run_of(Run::Column { node_type, attribute }, node) {
+                let rows = segment.column(block, self.schema())?;
+                if let Ok(at) = rows.binary_search_by_key(&node, |row| row.0) {
+                    return Ok(rows.into_iter().nth(at).map(|row| row.1));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The edges of a relation at a node, by time and then far node, straight from the committed blocks. A symmetric
