@@ -11,7 +11,7 @@ use super::dictionary::{self, Owner};
 use super::key::Run;
 use super::nodes::NodeSet;
 use super::posting::{NO_TIME, Postings};
-use super::segment::{Block, Segment, SegmentEntry};
+use super::segment::{Block, EdgeStats, EdgeTimes, Segment, SegmentEntry};
 use crate::{Error, Result, progress};
 
 /// Something in a store that is not as it was written.
@@ -167,7 +167,7 @@ impl Store {
         }
         checked.segments += 1;
         checked.bytes += entry.bytes;
-        checked.edges += entry.edges.iter().map(|(_, edges)| edges).sum::<u64>();
+        checked.edges += entry.edges.iter().map(|known| known.edges).sum::<u64>();
         if checked.findings.len() > before {
             // Counts and the hash over all blocks would only say again that some are not right.
             return;
@@ -178,12 +178,12 @@ impl Store {
         if hasher.finalize() != entry.hash {
             found("the segment".to_owned(), "the hash of its blocks is not the committed one".to_owned());
         }
-        let committed: BTreeMap<RelationId, u64> = entry.edges.iter().copied().collect();
+        let committed: BTreeMap<RelationId, &EdgeStats> = entry.edges.iter().map(|known| (known.relation, known)).collect();
         let relations: BTreeSet<RelationId> = committed.keys().copied().chain(edges.keys().map(|key| key.0)).collect();
         for relation in relations {
             let [outgoing, incoming] =
                 Direction::BOTH.map(|direction| edges.get(&(relation, direction)).copied().unwrap_or_default());
-            let expected = committed.get(&relation).copied().unwrap_or(0);
+            let expected = committed.get(&relation).map_or(0, |known| known.edges);
             if outgoing != incoming || outgoing.count != expected {
                 found(
                     schema.relation_title(relation),
@@ -195,6 +195,11 @@ impl Store {
                     ),
                 );
             }
+            let told = committed.get(&relation).and_then(|known| known.times);
+            if let Some(told) = told.filter(|told| *told != outgoing.times()) {
+                let record = format!("the times of {}", schema.relation_title(relation));
+                found(record, format!("{:?}, expected {told:?}", outgoing.times()));
+            }
         }
     }
 }
@@ -204,6 +209,10 @@ impl Store {
 struct Edges {
     count: u64,
     sum: u64,
+    /// The smallest and the largest, where there is one.
+    times: Option<(i64, i64)>,
+    /// How many have no time.
+    untimed: u64,
 }
 
 impl Edges {
@@ -214,6 +223,11 @@ impl Edges {
                 Direction::Incoming => (far, near),
             };
             let time = postings.times.get(edge).copied().unwrap_or(NO_TIME);
+            match self.times.as_mut() {
+                _ if time == NO_TIME => self.untimed += 1,
+                Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
+                None => self.times = Some((time, time)),
+            }
             let mut hash = mixed(u64::from(source) << 32 | u64::from(target));
             hash = mixed(hash ^ time as u64);
             for column in &postings.attributes {
@@ -222,6 +236,12 @@ impl Edges {
             self.sum = self.sum.wrapping_add(hash);
         }
         self.count += postings.len() as u64;
+    }
+
+    /// As the commit record tells them.
+    fn times(&self) -> EdgeTimes {
+        let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
+        EdgeTimes { first, last, missing: self.untimed > 0 }
     }
 }
 

@@ -8,6 +8,7 @@ use super::commit::{Commit, Source};
 use super::dictionary::{self, DictionaryEntry, Owner};
 use super::engine::Tree;
 use super::key::Run;
+use super::marker;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::posting::NO_TIME;
@@ -120,7 +121,8 @@ impl<'s> Load<'s> {
 
     /// Whether a committed source with this data set, name and fingerprint exists, so that it need not be read again.
     pub fn is_current(&self, dataset: &str, name: &str, fingerprint: &str) -> bool {
-        self.place(dataset, name).is_some_and(|at| self.store.commit.sources[at].record.fingerprint == fingerprint)
+        let record = self.store.commit.sources.iter().find_map(|source| source.record(dataset, name));
+        record.is_some_and(|record| record.fingerprint == fingerprint)
     }
 
     /// Keeps such a source as it is in this load. A source of the store that is neither kept nor begun stays too, but
@@ -407,7 +409,7 @@ impl<'s> Load<'s> {
             all.extend(own);
         }
         let tally = record.tally.clone();
-        let source = Source { record, segments: current.segments };
+        let source = Source { records: vec![record], segments: current.segments };
         self.listed.push(Listed::Brought { source: Box::new(source), blocks: current.blocks, replaces: current.replaces });
         Ok(tally)
     }
@@ -428,6 +430,7 @@ impl<'s> Load<'s> {
             return Ok(());
         }
         let commit = self.prepare()?;
+        marker::upgrade(&self.store.path)?;
         // From here on the disk may hold the new record even if writing it is reported to have failed.
         self.handed_over = true;
         self.store.uncertain = true;
@@ -476,6 +479,7 @@ impl<'s> Load<'s> {
             next_segment: self.next_segment,
             schema: self.schema.clone(),
             sources: untouched.chain(listed).collect(),
+            edits: before.edits.clone(),
             dictionaries: dictionaries.into_values().collect(),
         })
     }
@@ -512,12 +516,12 @@ impl<'s> Load<'s> {
         for entry in committed.chain(brought) {
             // Texts are as long there as here.
             bytes += entry.bytes;
-            for (relation, edges) in &entry.edges {
-                let widths = self.schema.edge(*relation).attributes.iter().map(|attribute| match attribute.kind {
+            for known in &entry.edges {
+                let widths = self.schema.edge(known.relation).attributes.iter().map(|attribute| match attribute.kind {
                     AttributeKind::Time => 8,
                     _ => 4,
                 });
-                bytes += 2 * edges * (4 + widths.sum::<u64>());
+                bytes += 2 * known.edges * (4 + widths.sum::<u64>());
             }
         }
         for node_type in self.schema.node_type_ids() {

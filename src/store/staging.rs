@@ -9,7 +9,7 @@ use super::bytes::Malformed;
 use super::key::{BlockKey, Run};
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, NO_TIME, Postings};
-use super::segment::{Frame, SegmentWriter};
+use super::segment::{EdgeStats, EdgeTimes, Frame, SegmentWriter};
 use super::{column, posting};
 use crate::{Error, Result};
 
@@ -85,7 +85,8 @@ impl Staging {
             for direction in Direction::BOTH {
                 edges.write(relation, direction, writer)?;
             }
-            writer.count_edges(relation, edges.sources.len() as u64);
+            let times = EdgeTimes::of(&edges.times, edges.sources.len());
+            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(times) });
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;

@@ -26,7 +26,7 @@ const HALF_MADE: [&str; 5] = ["LOCK", "STORE.writing", "db", "segments", "snapsh
 pub struct Store {
     pub(super) path: PathBuf,
     pub(super) commit: Commit,
-    /// The records of `commit`'s sources.
+    /// The records of `commit`.
     records: Vec<SourceRecord>,
     pub(super) engine: Engine,
     /// Segments that were read from, by number.
@@ -72,6 +72,7 @@ impl Store {
         }
         let engine = Engine::open(&path.join("db"))?;
         match Commit::read(&engine, path)? {
+            // The marker is still to come, and is of the record's version.
             None => Commit::default().write(&engine)?,
             // A process that made the store ended before it wrote the marker.
             Some(commit) if commit.sequence == 0 => {}
@@ -134,7 +135,7 @@ impl Store {
 
     /// Takes a commit record as the store's own.
     pub(super) fn adopt(&mut self, commit: Commit) {
-        self.records = commit.sources.iter().map(|source| source.record.clone()).collect();
+        self.records = commit.records().cloned().collect();
         self.names = commit.schema.node_types().iter().map(|_| OnceLock::new()).collect();
         let segments = self.segments.get_mut().unwrap_or_else(PoisonError::into_inner);
         segments.retain(|number, _| commit.segments().any(|entry| entry.number == *number));
@@ -162,7 +163,7 @@ impl Store {
     /// When a block that has to be read for it is damaged.
     pub fn edge_count(&self, relation: RelationId) -> Result<u64> {
         let edges = self.commit.segments().flat_map(|entry| &entry.edges);
-        Ok(edges.filter(|(known, _)| *known == relation).map(|(_, edges)| edges).sum())
+        Ok(edges.filter(|known| known.relation == relation).map(|known| known.edges).sum())
     }
 
     /// Begins a load. Nothing of it is visible before [`Load::commit`]; dropping it leaves the store as it was.
@@ -266,7 +267,7 @@ impl Store {
         };
         let directions: &[Direction] = if known.symmetric { &Direction::BOTH } else { &[direction] };
         let mut neighbors = Vec::new();
-        for entry in self.commit.segments().filter(|entry| entry.edges.iter().any(|(id, _)| *id == relation)) {
+        for entry in self.commit.segments().filter(|entry| entry.edges.iter().any(|known| known.relation == relation)) {
             let segment = self.segment(entry)?;
             for (at, &direction) in directions.iter().enumerate() {
                 for block in segment.run_of(Run::Postings { relation, direction }, node) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::plain::{Content, value_of};
 use super::record;
 use crate::snapshot::Snapshot;
+use crate::store::engine::Tree;
 use crate::store::{LoadOptions, Store};
 
 fn fixture(name: &str) -> PathBuf {
@@ -91,6 +92,7 @@ fn a_store_of_version_1_holds_what_was_loaded_into_it() {
     assert_eq!(store.check(), []);
     assert!(expected == Content::of_store(&store), "the store of version 1");
     assert_eq!(store.sources(), snapshot.sources());
+    assert!(store.commit.segments().flat_map(|entry| &entry.edges).all(|known| known.times.is_none()));
     let id = store.snapshot(true).unwrap();
     assert!(expected == Content::of_snapshot(&Snapshot::current(&path).unwrap()), "a new snapshot of it");
     drop(store);
@@ -100,4 +102,41 @@ fn a_store_of_version_1_holds_what_was_loaded_into_it() {
     load(&mut anew, &lines, LoadOptions::default());
     assert!(expected == Content::of_store(&anew));
     assert_eq!(anew.snapshot(true).unwrap(), id);
+}
+
+#[test]
+fn a_store_of_version_1_becomes_one_of_version_2_by_its_first_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = unpacked("store-v1", folder.path());
+    let marker = || fs::read_to_string(path.join("STORE")).unwrap();
+    let record = |store: &Store| store.engine.get(Tree::Commit, b"commit").unwrap().unwrap()[..4].to_vec();
+    let lines = described("store-v1");
+    let mut store = Store::open(&path).unwrap();
+    let before = Content::of_store(&store);
+    let schema = store.schema().clone();
+    // Neither reading, nor a snapshot, nor a load that brings nothing changes the version.
+    store.snapshot(true).unwrap();
+    store.begin(&schema).unwrap().commit().unwrap();
+    drop(store.begin(&schema).unwrap());
+    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 1\n", vec![1, 0, 0, 0]));
+    // As when power is lost between the marker and the record: still the content of before.
+    drop(store);
+    super::super::marker::upgrade(&path).unwrap();
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 2\n", vec![1, 0, 0, 0]));
+    assert!(Content::of_store(&store) == before);
+    let mut load = store.begin(&schema).unwrap();
+    load.begin_source("other", "one").unwrap();
+    let person = load.schema().node_type("person").unwrap();
+    load.node(person, "newcomer").unwrap();
+    load.end_source(super::record("other", "one", "1")).unwrap();
+    load.commit().unwrap();
+    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 2\n", vec![2, 0, 0, 0]));
+    let mut expected = Content::of_lines(store.schema(), &lines);
+    expected.nodes.insert(("person".to_owned(), "newcomer".to_owned()));
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert!(Content::of_store(&store) == expected);
+    assert_eq!(store.check(), []);
+    assert_eq!(store.sources().len(), 4);
 }
