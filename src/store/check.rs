@@ -10,7 +10,7 @@ use super::Store;
 use super::dictionary::{self, Owner};
 use super::key::Run;
 use super::nodes::NodeSet;
-use super::posting::{NO_TIME, Postings};
+use super::posting::{Decoder, NO_TIME, Postings};
 use super::segment::{Block, EdgeStats, EdgeTimes, Segment, SegmentEntry};
 use crate::{Error, Result, progress};
 
@@ -184,7 +184,7 @@ impl Store {
             let [outgoing, incoming] =
                 Direction::BOTH.map(|direction| edges.get(&(relation, direction)).copied().unwrap_or_default());
             let expected = committed.get(&relation).map_or(0, |known| known.edges);
-            if outgoing != incoming || outgoing.count != expected {
+            if (outgoing.count, outgoing.sum) != (incoming.count, incoming.sum) || outgoing.count != expected {
                 found(
                     schema.relation_title(relation),
                     format!(
@@ -204,7 +204,7 @@ impl Store {
     }
 }
 
-/// The edges of one direction: how many, and a sum of their hashes that does not depend on their order.
+/// The edges of one direction: how many, their times, and a sum of hashes of their ends that does not depend on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Edges {
     count: u64,
@@ -228,17 +228,12 @@ impl Edges {
                 Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
                 None => self.times = Some((time, time)),
             }
-            let mut hash = mixed(u64::from(source) << 32 | u64::from(target));
-            hash = mixed(hash ^ time as u64);
-            for column in &postings.attributes {
-                hash = mixed(hash ^ u64::from(column[edge]));
-            }
-            self.sum = self.sum.wrapping_add(hash);
+            self.sum = self.sum.wrapping_add(mixed(u64::from(source) << 32 | u64::from(target)));
         }
         self.count += postings.len() as u64;
     }
 
-    /// As the commit record tells them.
+    /// As the commit record tells them; of outgoing ones only, since incoming ones may hold ends alone.
     fn times(&self) -> EdgeTimes {
         let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
         EdgeTimes { first, last, missing: self.untimed > 0 }
@@ -272,11 +267,12 @@ fn refers_beyond(
             Ok(unnamed(node_type, &mut segment.column(block, schema)?.iter().map(|(node, _)| *node)))
         }
         Run::Postings { relation, direction } => {
-            let postings = segment.postings(block, schema)?;
+            let mut decoder = Decoder::default();
+            let postings = segment.postings(block, schema, &mut decoder)?;
             let Some(ends) = schema.relations().get(relation.index()) else {
                 return Ok(Some("the schema has no such relation".to_owned()));
             };
-            edges.entry((relation, direction)).or_default().add(&postings, direction);
+            edges.entry((relation, direction)).or_default().add(postings, direction);
             let near = unnamed(ends.near(direction), &mut postings.nears.iter().copied());
             Ok(near.or_else(|| unnamed(ends.far(direction), &mut postings.fars.iter().copied())))
         }

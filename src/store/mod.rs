@@ -48,6 +48,7 @@ mod column;
 mod commit;
 mod dictionary;
 mod engine;
+mod index;
 mod key;
 mod load;
 mod lock;
@@ -65,7 +66,7 @@ mod store;
 mod tests;
 
 pub use check::{Checked, Finding};
-pub use load::{Load, LoadOptions};
+pub use load::{EdgeBatch, Load, LoadOptions};
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.

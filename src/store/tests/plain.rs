@@ -109,7 +109,7 @@ impl Content {
                     let key = snapshot.key(known.near(direction), node);
                     for edge in adjacency.range(node) {
                         let far = snapshot.key(known.far(direction), adjacency.targets[edge]);
-                        let time = adjacency.times.get(edge).copied().filter(|&time| time != i64::MIN);
+                        let time = adjacency.times.get(edge).filter(|&time| time != i64::MIN);
                         let values = (0u16..).zip(&known.attributes).map(|(at, attribute)| {
                             if attribute.kind == AttributeKind::Time {
                                 return None;
