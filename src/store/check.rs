@@ -53,6 +53,8 @@ impl Finding {
 pub struct Checked {
     /// Committed sources.
     pub sources: u64,
+    /// Committed edits, or what was folded of them.
+    pub edits: u64,
     /// Files of blocks.
     pub segments: u64,
     /// Blocks, each with its checksum and content.
@@ -78,9 +80,10 @@ impl Store {
     /// * each segment: its number of blocks, its length and the hash of all, and that both directions hold the same edges,
     ///   as many as the commit record says;
     /// * each dictionary: its blocks, its hash, and that no name has two numbers;
-    /// * that every edge and every value belongs to nodes that its source names and that have a key.
+    /// * that every edge and every value belongs to nodes that its source or edit names and that have a key.
     pub fn check_with(&self, quiet: bool) -> Checked {
-        let mut checked = Checked { sources: self.commit.sources.len() as u64, ..Checked::default() };
+        let (sources, edits) = (self.commit.sources.len() as u64, self.commit.edits.len() as u64);
+        let mut checked = Checked { sources, edits, ..Checked::default() };
         let mut counts = BTreeMap::new();
         for entry in &self.commit.dictionaries {
             counts.insert(entry.owner, entry.count);
@@ -91,9 +94,10 @@ impl Store {
         }
         let total = self.commit.segments().map(|entry| entry.bytes).sum();
         let bar = progress::bytes("check", total, quiet);
-        for source in &self.commit.sources {
-            let segments: Vec<(&SegmentEntry, Segment)> = source
-                .segments
+        let sources = self.commit.sources.iter().map(|source| source.segments.as_slice());
+        let edits = self.commit.edits.iter().map(|edit| std::slice::from_ref(&edit.segment));
+        for entries in sources.chain(edits) {
+            let segments: Vec<(&SegmentEntry, Segment)> = entries
                 .iter()
                 .filter_map(|entry| match Segment::open(&self.path, &self.engine, entry) {
                     Ok(segment) => Some((entry, segment)),
@@ -105,7 +109,7 @@ impl Store {
                 .collect();
             let named = self.named_by(&segments, &counts, &mut checked);
             for (entry, segment) in &segments {
-                self.check_segment(entry, segment, &named, &mut checked);
+                self.check_segment(entry, segment, &named, &counts, &mut checked);
                 bar.inc(entry.bytes);
             }
         }
@@ -142,7 +146,14 @@ impl Store {
         named
     }
 
-    fn check_segment(&self, entry: &SegmentEntry, segment: &Segment, named: &[NodeSet], checked: &mut Checked) {
+    fn check_segment(
+        &self,
+        entry: &SegmentEntry,
+        segment: &Segment,
+        named: &[NodeSet],
+        counts: &BTreeMap<Owner, u32>,
+        checked: &mut Checked,
+    ) {
         let schema = self.schema();
         let mut hasher = blake3::Hasher::new();
         let mut edges: BTreeMap<(RelationId, Direction), Edges> = BTreeMap::new();
@@ -155,7 +166,7 @@ impl Store {
                     continue;
                 }
             }
-            match refers_beyond(segment, block, schema, named, &mut edges) {
+            match refers_beyond(segment, block, schema, named, counts, &mut edges) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     let record = block.key.describe(schema);
@@ -254,6 +265,7 @@ fn refers_beyond(
     block: &Block,
     schema: &Schema,
     named: &[NodeSet],
+    counts: &BTreeMap<Owner, u32>,
     edges: &mut BTreeMap<(RelationId, Direction), Edges>,
 ) -> Result<Option<String>> {
     let unnamed = |node_type: NodeTypeId, nodes: &mut dyn Iterator<Item = u32>| {
@@ -261,7 +273,24 @@ fn refers_beyond(
         let mut beyond = nodes.filter(|&node| named.is_none_or(|named| !named.contains(node)));
         beyond.next().map(|node| format!("its source does not name node {node}"))
     };
+    // What an edit hides need not be there any more, but it has had a key.
+    let unknown = |node_type: NodeTypeId, nodes: &mut dyn Iterator<Item = u32>| {
+        let known = counts.get(&Owner::Nodes(node_type)).copied().unwrap_or(0);
+        let mut beyond = nodes.filter(|&node| node >= known);
+        beyond.next().map(|node| format!("node {node} has no key; {known} nodes of the type have one"))
+    };
     match block.key.run {
+        Run::DeletedNodes { node_type } | Run::UnsetValues { node_type, .. } => {
+            Ok(unknown(node_type, &mut segment.nodes(block, schema)?.into_iter()))
+        }
+        Run::HiddenEdges { relation } => {
+            let pairs = segment.pairs(block, schema)?;
+            let Some(ends) = schema.relations().get(relation.index()) else {
+                return Ok(Some("the schema has no such relation".to_owned()));
+            };
+            let source = unknown(ends.source, &mut pairs.iter().map(|pair| pair.0));
+            Ok(source.or_else(|| unknown(ends.target, &mut pairs.iter().map(|pair| pair.1))))
+        }
         Run::Nodes { .. } => segment.nodes(block, schema).map(|_| None),
         Run::Column { node_type, .. } => {
             Ok(unnamed(node_type, &mut segment.column(block, schema)?.iter().map(|(node, _)| *node)))

@@ -77,8 +77,14 @@ impl Source {
 impl Commit {
     /// The segments of all sources and then of the edits, later ones later.
     pub(super) fn segments(&self) -> impl Iterator<Item = &SegmentEntry> {
-        let sources = self.sources.iter().flat_map(|source| &source.segments);
-        sources.chain(self.edits.iter().map(|edit| &edit.segment))
+        self.layers().map(|(_, entry)| entry)
+    }
+
+    /// Segments with their layers: 0 for those of sources, then 1 and on for the edits.
+    pub(super) fn layers(&self) -> impl DoubleEndedIterator<Item = (u32, &SegmentEntry)> {
+        let sources = self.sources.iter().flat_map(|source| &source.segments).map(|entry| (0, entry));
+        let edits = self.edits.iter().enumerate().map(|(at, edit)| (at as u32 + 1, &edit.segment));
+        sources.chain(edits)
     }
 
     /// The records of all sources and then of the edits.

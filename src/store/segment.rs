@@ -25,7 +25,7 @@ use super::bytes::Malformed;
 use super::engine::{Engine, Tree};
 use super::key::{BlockKey, KEY_BYTES, Run};
 use super::posting::{Decoder, NO_TIME, Postings};
-use super::{column, index, nodes};
+use super::{column, index, nodes, pairs};
 use crate::disk::{begin_writing_back, read_at};
 use crate::{Error, Result};
 
@@ -403,6 +403,11 @@ impl Segment {
     /// A block of a node list, verified.
     pub(super) fn nodes(&self, block: &Block, schema: &Schema) -> Result<Vec<u32>> {
         nodes::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
+    }
+
+    /// A block of hidden edges, verified: the ends of each.
+    pub(super) fn pairs(&self, block: &Block, schema: &Schema) -> Result<Vec<(u32, u32)>> {
+        pairs::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
     }
 
     /// Reads blocks that follow each other with one request, and gives each one's postings to `visit`, verified.

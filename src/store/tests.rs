@@ -1,5 +1,6 @@
 //! The store beside a plain model of it, and what must happen when something is in the way.
 
+mod edits;
 mod fixtures;
 mod plain;
 
