@@ -10,8 +10,8 @@ use super::Store;
 use super::dictionary::{self, Owner};
 use super::key::Run;
 use super::nodes::NodeSet;
-use super::posting::{Decoder, Postings};
-use super::segment::{Block, Segment, SegmentEntry};
+use super::posting::{Decoder, NO_TIME, Postings};
+use super::segment::{Block, EdgeStats, EdgeTimes, Segment, SegmentEntry};
 use crate::{Error, Result, progress};
 
 /// Something in a store that is not as it was written.
@@ -53,6 +53,8 @@ impl Finding {
 pub struct Checked {
     /// Committed sources.
     pub sources: u64,
+    /// Committed edits, or what was folded of them.
+    pub edits: u64,
     /// Files of blocks.
     pub segments: u64,
     /// Blocks, each with its checksum and content.
@@ -78,9 +80,10 @@ impl Store {
     /// * each segment: its number of blocks, its length and the hash of all, and that both directions hold the same edges,
     ///   as many as the commit record says;
     /// * each dictionary: its blocks, its hash, and that no name has two numbers;
-    /// * that every edge and every value belongs to nodes that its source names and that have a key.
+    /// * that every edge and every value belongs to nodes that its source or edit names and that have a key.
     pub fn check_with(&self, quiet: bool) -> Checked {
-        let mut checked = Checked { sources: self.commit.sources.len() as u64, ..Checked::default() };
+        let (sources, edits) = (self.commit.sources.len() as u64, self.commit.edits.len() as u64);
+        let mut checked = Checked { sources, edits, ..Checked::default() };
         let mut counts = BTreeMap::new();
         for entry in &self.commit.dictionaries {
             counts.insert(entry.owner, entry.count);
@@ -91,9 +94,10 @@ impl Store {
         }
         let total = self.commit.segments().map(|entry| entry.bytes).sum();
         let bar = progress::bytes("check", total, quiet);
-        for source in &self.commit.sources {
-            let segments: Vec<(&SegmentEntry, Segment)> = source
-                .segments
+        let sources = self.commit.sources.iter().map(|source| source.segments.as_slice());
+        let edits = self.commit.edits.iter().map(|edit| std::slice::from_ref(&edit.segment));
+        for entries in sources.chain(edits) {
+            let segments: Vec<(&SegmentEntry, Segment)> = entries
                 .iter()
                 .filter_map(|entry| match Segment::open(&self.path, &self.engine, entry) {
                     Ok(segment) => Some((entry, segment)),
@@ -105,7 +109,7 @@ impl Store {
                 .collect();
             let named = self.named_by(&segments, &counts, &mut checked);
             for (entry, segment) in &segments {
-                self.check_segment(entry, segment, &named, &mut checked);
+                self.check_segment(entry, segment, &named, &counts, &mut checked);
                 bar.inc(entry.bytes);
             }
         }
@@ -142,7 +146,14 @@ impl Store {
         named
     }
 
-    fn check_segment(&self, entry: &SegmentEntry, segment: &Segment, named: &[NodeSet], checked: &mut Checked) {
+    fn check_segment(
+        &self,
+        entry: &SegmentEntry,
+        segment: &Segment,
+        named: &[NodeSet],
+        counts: &BTreeMap<Owner, u32>,
+        checked: &mut Checked,
+    ) {
         let schema = self.schema();
         let mut hasher = blake3::Hasher::new();
         let mut edges: BTreeMap<(RelationId, Direction), Edges> = BTreeMap::new();
@@ -155,7 +166,7 @@ impl Store {
                     continue;
                 }
             }
-            match refers_beyond(segment, block, schema, named, &mut edges) {
+            match refers_beyond(segment, block, schema, named, counts, &mut edges) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     let record = block.key.describe(schema);
@@ -167,7 +178,7 @@ impl Store {
         }
         checked.segments += 1;
         checked.bytes += entry.bytes;
-        checked.edges += entry.edges.iter().map(|(_, edges)| edges).sum::<u64>();
+        checked.edges += entry.edges.iter().map(|known| known.edges).sum::<u64>();
         if checked.findings.len() > before {
             // Counts and the hash over all blocks would only say again that some are not right.
             return;
@@ -178,13 +189,13 @@ impl Store {
         if hasher.finalize() != entry.hash {
             found("the segment".to_owned(), "the hash of its blocks is not the committed one".to_owned());
         }
-        let committed: BTreeMap<RelationId, u64> = entry.edges.iter().copied().collect();
+        let committed: BTreeMap<RelationId, &EdgeStats> = entry.edges.iter().map(|known| (known.relation, known)).collect();
         let relations: BTreeSet<RelationId> = committed.keys().copied().chain(edges.keys().map(|key| key.0)).collect();
         for relation in relations {
             let [outgoing, incoming] =
                 Direction::BOTH.map(|direction| edges.get(&(relation, direction)).copied().unwrap_or_default());
-            let expected = committed.get(&relation).copied().unwrap_or(0);
-            if outgoing != incoming || outgoing.count != expected {
+            let expected = committed.get(&relation).map_or(0, |known| known.edges);
+            if (outgoing.count, outgoing.sum) != (incoming.count, incoming.sum) || outgoing.count != expected {
                 found(
                     schema.relation_title(relation),
                     format!(
@@ -195,27 +206,48 @@ impl Store {
                     ),
                 );
             }
+            let told = committed.get(&relation).and_then(|known| known.times);
+            if let Some(told) = told.filter(|told| *told != outgoing.times()) {
+                let record = format!("the times of {}", schema.relation_title(relation));
+                found(record, format!("{:?}, expected {told:?}", outgoing.times()));
+            }
         }
     }
 }
 
-/// The edges of one direction: how many, and a sum of hashes of their ends that does not depend on their order.
+/// The edges of one direction: how many, their times, and a sum of hashes of their ends that does not depend on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Edges {
     count: u64,
     sum: u64,
+    /// The smallest and the largest, where there is one.
+    times: Option<(i64, i64)>,
+    /// How many have no time.
+    untimed: u64,
 }
 
 impl Edges {
     fn add(&mut self, postings: &Postings, direction: Direction) {
-        for (&near, &far) in postings.nears.iter().zip(&postings.fars) {
+        for (edge, (&near, &far)) in postings.nears.iter().zip(&postings.fars).enumerate() {
             let (source, target) = match direction {
                 Direction::Outgoing => (near, far),
                 Direction::Incoming => (far, near),
             };
+            let time = postings.times.get(edge).copied().unwrap_or(NO_TIME);
+            match self.times.as_mut() {
+                _ if time == NO_TIME => self.untimed += 1,
+                Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
+                None => self.times = Some((time, time)),
+            }
             self.sum = self.sum.wrapping_add(mixed(u64::from(source) << 32 | u64::from(target)));
         }
         self.count += postings.len() as u64;
+    }
+
+    /// As the commit record tells them; of outgoing ones only, since incoming ones may hold ends alone.
+    fn times(&self) -> EdgeTimes {
+        let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
+        EdgeTimes { first, last, missing: self.untimed > 0 }
     }
 }
 
@@ -233,6 +265,7 @@ fn refers_beyond(
     block: &Block,
     schema: &Schema,
     named: &[NodeSet],
+    counts: &BTreeMap<Owner, u32>,
     edges: &mut BTreeMap<(RelationId, Direction), Edges>,
 ) -> Result<Option<String>> {
     let unnamed = |node_type: NodeTypeId, nodes: &mut dyn Iterator<Item = u32>| {
@@ -240,7 +273,24 @@ fn refers_beyond(
         let mut beyond = nodes.filter(|&node| named.is_none_or(|named| !named.contains(node)));
         beyond.next().map(|node| format!("its source does not name node {node}"))
     };
+    // What an edit hides need not be there any more, but it has had a key.
+    let unknown = |node_type: NodeTypeId, nodes: &mut dyn Iterator<Item = u32>| {
+        let known = counts.get(&Owner::Nodes(node_type)).copied().unwrap_or(0);
+        let mut beyond = nodes.filter(|&node| node >= known);
+        beyond.next().map(|node| format!("node {node} has no key; {known} nodes of the type have one"))
+    };
     match block.key.run {
+        Run::DeletedNodes { node_type } | Run::UnsetValues { node_type, .. } => {
+            Ok(unknown(node_type, &mut segment.nodes(block, schema)?.into_iter()))
+        }
+        Run::HiddenEdges { relation } => {
+            let pairs = segment.pairs(block, schema)?;
+            let Some(ends) = schema.relations().get(relation.index()) else {
+                return Ok(Some("the schema has no such relation".to_owned()));
+            };
+            let source = unknown(ends.source, &mut pairs.iter().map(|pair| pair.0));
+            Ok(source.or_else(|| unknown(ends.target, &mut pairs.iter().map(|pair| pair.1))))
+        }
         Run::Nodes { .. } => segment.nodes(block, schema).map(|_| None),
         Run::Column { node_type, .. } => {
             Ok(unnamed(node_type, &mut segment.column(block, schema)?.iter().map(|(node, _)| *node)))

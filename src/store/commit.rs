@@ -5,7 +5,16 @@
 //! value  format version u32 LE, the bincode bytes of `Commit`, and the BLAKE3 hash of both (32 bytes)
 //! ```
 //!
+//! A record of version 1 is read too; the first commit after that writes one of version 2.
+//!
 //! **Invariant:** everything that the record names is on the disk before the record is.
+//!
+//! **Invariant:** no record is newer than the store's marker. The marker is therefore rewritten first, durably, and then
+//! the record: a program that knows only version 1 accepts a store until the marker has changed, and refuses it from then
+//! on without a look into the database; this program reads all three states. A commit that fails in between leaves the
+//! content of version 1 under a marker of version 2, which is whole.
+
+mod v1;
 
 use std::path::Path;
 
@@ -18,7 +27,7 @@ use super::segment::SegmentEntry;
 use crate::{Error, Result};
 
 const KEY: &[u8] = b"commit";
-const VERSION: u32 = 1;
+const VERSION: u32 = super::marker::VERSION;
 const HASH_BYTES: usize = 32;
 
 /// What the store holds.
@@ -31,6 +40,8 @@ pub(super) struct Commit {
     pub schema: Schema,
     /// In the order in which they override each other: the last wins.
     pub sources: Vec<Source>,
+    /// What people changed themselves, above all sources, in the order in which it was committed.
+    pub edits: Vec<EditEntry>,
     /// Ascending by owner.
     pub dictionaries: Vec<DictionaryEntry>,
 }
@@ -38,21 +49,48 @@ pub(super) struct Commit {
 /// A source and what it brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Source {
-    pub record: SourceRecord,
+    /// One; several where a repair put together what several sources had brought.
+    pub records: Vec<SourceRecord>,
     /// In the order in which they were written; a later one overrides an earlier one.
     pub segments: Vec<SegmentEntry>,
 }
 
+/// Edits that were committed together, or folded into one segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct EditEntry {
+    /// One an edit.
+    pub records: Vec<SourceRecord>,
+    pub segment: SegmentEntry,
+}
+
 impl Source {
+    /// The record of this name, if it is one of the source's.
+    pub(super) fn record(&self, dataset: &str, name: &str) -> Option<&SourceRecord> {
+        self.records.iter().find(|record| record.dataset == dataset && record.name == name)
+    }
+
     pub(super) fn is(&self, dataset: &str, name: &str) -> bool {
-        self.record.dataset == dataset && self.record.name == name
+        self.record(dataset, name).is_some()
     }
 }
 
 impl Commit {
-    /// The segments of all sources, later ones later.
+    /// The segments of all sources and then of the edits, later ones later.
     pub(super) fn segments(&self) -> impl Iterator<Item = &SegmentEntry> {
-        self.sources.iter().flat_map(|source| &source.segments)
+        self.layers().map(|(_, entry)| entry)
+    }
+
+    /// Segments with their layers: 0 for those of sources, then 1 and on for the edits.
+    pub(super) fn layers(&self) -> impl DoubleEndedIterator<Item = (u32, &SegmentEntry)> {
+        let sources = self.sources.iter().flat_map(|source| &source.segments).map(|entry| (0, entry));
+        let edits = self.edits.iter().enumerate().map(|(at, edit)| (at as u32 + 1, &edit.segment));
+        sources.chain(edits)
+    }
+
+    /// The records of all sources and then of the edits.
+    pub(super) fn records(&self) -> impl Iterator<Item = &SourceRecord> {
+        let sources = self.sources.iter().flat_map(|source| &source.records);
+        sources.chain(self.edits.iter().flat_map(|edit| &edit.records))
     }
 
     /// The record in the database, if there is one. `store` is for messages.
@@ -71,12 +109,13 @@ impl Commit {
             return Err(damaged("its hash is not that of its bytes"));
         }
         match u32::from_le_bytes(*version) {
+            1 => v1::decoded(body).map(Some).map_err(|_| damaged("it does not decode")),
             VERSION => super::decoded(body).map(Some).map_err(|_| damaged("it does not decode")),
             found => Err(super::marker::version_error(store, found)),
         }
     }
 
-    /// Writes the record and returns when it is on the disk.
+    /// Writes the record and returns when it is on the disk. The marker is of this version by then.
     pub(super) fn write(&self, engine: &Engine) -> Result<()> {
         let mut value = VERSION.to_le_bytes().to_vec();
         value.extend(super::encoded(self));

@@ -136,6 +136,24 @@ pub(super) fn append(engine: &Engine, entry: &DictionaryEntry, names: &Names) ->
     Ok(DictionaryEntry { owner: entry.owner, count: names.len(), hash })
 }
 
+/// Writes the names of several owners that lie beyond the committed ones, and returns what the next commit record says of
+/// all owners.
+pub(super) fn append_all<'n>(
+    engine: &Engine,
+    committed: &[DictionaryEntry],
+    names: impl Iterator<Item = (Owner, &'n Names)>,
+) -> Result<Vec<DictionaryEntry>> {
+    let mut entries: BTreeMap<Owner, DictionaryEntry> = committed.iter().map(|entry| (entry.owner, entry.clone())).collect();
+    for (owner, names) in names {
+        let entry = entries.entry(owner).or_insert_with(|| DictionaryEntry::empty(owner));
+        if names.len() > entry.count {
+            *entry = append(engine, entry, names)?;
+        }
+    }
+    entries.retain(|_, entry| entry.count > 0);
+    Ok(entries.into_values().collect())
+}
+
 /// Removes the blocks that no commit lists.
 pub(super) fn remove_uncommitted(engine: &Engine, committed: &[DictionaryEntry]) -> Result<()> {
     let counts: BTreeMap<[u8; 5], u32> = committed.iter().map(|entry| (entry.owner.prefix(), entry.count)).collect();

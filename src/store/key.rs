@@ -11,6 +11,13 @@ pub(super) enum Run {
     Column { node_type: NodeTypeId, attribute: AttributeId },
     /// The nodes that the segment names.
     Nodes { node_type: NodeTypeId },
+    /// Of an edit: nodes of layers below that it deletes, as a node list.
+    DeletedNodes { node_type: NodeTypeId },
+    /// Of an edit: nodes of layers below whose value of the attribute it removes, as a node list.
+    UnsetValues { node_type: NodeTypeId, attribute: AttributeId },
+    /// Of an edit: pairs of nodes between which it hides the edges of layers below; of a symmetric relation the lower node
+    /// first.
+    HiddenEdges { relation: RelationId },
 }
 
 /// A block's place in its segment. Its order is that of the bytes.
@@ -33,6 +40,9 @@ impl BlockKey {
             Run::Postings { relation, direction } => (1u8, relation.0, 0, u8::from(direction == Direction::Incoming)),
             Run::Column { node_type, attribute } => (2, node_type.0, attribute.0, 0),
             Run::Nodes { node_type } => (3, node_type.0, 0, 0),
+            Run::DeletedNodes { node_type } => (4, node_type.0, 0, 0),
+            Run::UnsetValues { node_type, attribute } => (5, node_type.0, attribute.0, 0),
+            Run::HiddenEdges { relation } => (6, relation.0, 0, 0),
         };
         let mut bytes = [0; KEY_BYTES];
         bytes[0..4].copy_from_slice(&segment.to_be_bytes());
@@ -54,6 +64,9 @@ impl BlockKey {
             (1, 0, 1) => Run::Postings { relation: RelationId(two(5)), direction: Direction::Incoming },
             (2, attribute, 0) => Run::Column { node_type: NodeTypeId(two(5)), attribute: AttributeId(attribute) },
             (3, 0, 0) => Run::Nodes { node_type: NodeTypeId(two(5)) },
+            (4, 0, 0) => Run::DeletedNodes { node_type: NodeTypeId(two(5)) },
+            (5, attribute, 0) => Run::UnsetValues { node_type: NodeTypeId(two(5)), attribute: AttributeId(attribute) },
+            (6, 0, 0) => Run::HiddenEdges { relation: RelationId(two(5)) },
             _ => return None,
         };
         Some((four(0), Self { run, first: four(10), number: four(14) }))
@@ -72,17 +85,25 @@ impl Run {
         let node_type = |id: NodeTypeId| {
             schema.node_types().get(id.index()).map_or_else(|| format!("node type {}", id.0), |known| known.name.clone())
         };
+        let name = |owner: NodeTypeId, id: AttributeId| {
+            let known = schema.node_types().get(owner.index()).and_then(|owner| owner.attributes.get(id.index()));
+            known.map_or_else(|| format!("attribute {}", id.0), |known| known.name.clone())
+        };
+        let title = |id: RelationId| {
+            let known = id.index() < schema.relations().len();
+            if known { schema.relation_title(id) } else { format!("of relation {}", id.0) }
+        };
         match self {
-            Self::Postings { relation, direction } if relation.index() < schema.relations().len() => {
-                format!("posting block {}, {direction}", schema.relation_title(relation))
-            }
-            Self::Postings { relation, direction } => format!("posting block of relation {}, {direction}", relation.0),
+            Self::Postings { relation, direction } => format!("posting block {}, {direction}", title(relation)),
             Self::Column { node_type: owner, attribute } => {
-                let known = schema.node_types().get(owner.index()).and_then(|owner| owner.attributes.get(attribute.index()));
-                let name = known.map_or_else(|| format!("attribute {}", attribute.0), |known| known.name.clone());
-                format!("column block {}.{name}", node_type(owner))
+                format!("column block {}.{}", node_type(owner), name(owner, attribute))
             }
             Self::Nodes { node_type: owner } => format!("node list {}", node_type(owner)),
+            Self::DeletedNodes { node_type: owner } => format!("list of deleted nodes {}", node_type(owner)),
+            Self::UnsetValues { node_type: owner, attribute } => {
+                format!("list of removed values {}.{}", node_type(owner), name(owner, attribute))
+            }
+            Self::HiddenEdges { relation } => format!("list of hidden edges {}", title(relation)),
         }
     }
 }
@@ -102,6 +123,12 @@ mod tests {
             any::<(u16, u16)>()
                 .prop_map(|(owner, attribute)| Run::Column { node_type: NodeTypeId(owner), attribute: AttributeId(attribute) }),
             any::<u16>().prop_map(|owner| Run::Nodes { node_type: NodeTypeId(owner) }),
+            any::<u16>().prop_map(|owner| Run::DeletedNodes { node_type: NodeTypeId(owner) }),
+            any::<(u16, u16)>().prop_map(|(owner, attribute)| Run::UnsetValues {
+                node_type: NodeTypeId(owner),
+                attribute: AttributeId(attribute)
+            }),
+            any::<u16>().prop_map(|relation| Run::HiddenEdges { relation: RelationId(relation) }),
         ];
         (run, any::<u32>(), any::<u32>()).prop_map(|(run, first, number)| BlockKey { run, first, number })
     }

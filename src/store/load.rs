@@ -7,23 +7,18 @@ use relata_schema::{
 
 use super::Store;
 use super::commit::{Commit, Source};
-use super::dictionary::{self, DictionaryEntry, Owner};
+use super::dictionary::{self, Owner};
 use super::engine::Tree;
+use super::fits::{self, NO_TIMES, setting};
 use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
-use super::posting::{MISSING, NO_TIME};
+use super::posting::MISSING;
 use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter, Syncing};
 use super::staging::{self, Staging};
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
-
-/// The longest key, name or text, in bytes.
-const LONGEST_TEXT: usize = 1 << 28;
-
-/// What is expected of the times of a relation without a time attribute.
-const NO_TIMES: &str = "none: the relation has no time attribute";
 
 /// Edges of one relation, as columns of equal length.
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +140,8 @@ impl<'s> Load<'s> {
 
     /// Whether a committed source with this data set, name and fingerprint exists, so that it need not be read again.
     pub fn is_current(&self, dataset: &str, name: &str, fingerprint: &str) -> bool {
-        self.place(dataset, name).is_some_and(|at| self.store.commit.sources[at].record.fingerprint == fingerprint)
+        let record = self.store.commit.sources.iter().find_map(|source| source.record(dataset, name));
+        record.is_some_and(|record| record.fingerprint == fingerprint)
     }
 
     /// Keeps such a source as it is in this load. A source of the store that is neither kept nor begun stays too, but
@@ -206,10 +202,7 @@ impl<'s> Load<'s> {
     /// # Errors
     /// For an empty or much too long key, or 2^32 − 1 nodes of the type.
     pub fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
-        if key.is_empty() {
-            return Err(setting("key", "an empty text".to_owned(), format!("a key for a {}", self.type_name(node_type)?)));
-        }
-        within_limit(&format!("bytes in a key of a {}", self.type_name(node_type)?), key.len() as u64, LONGEST_TEXT as u64)?;
+        fits::key(&self.schema, node_type, key)?;
         self.names(node_type)?;
         let names = self.nodes[node_type.index()].get_mut().expect("the line above reads them");
         let node = names.insert(key).ok_or_else(|| Error::Limit {
@@ -221,8 +214,8 @@ impl<'s> Load<'s> {
         Ok(node)
     }
 
-    /// The node with this key, if a source of this load or a committed one that it does not replace has it. Asking does not
-    /// make the source name it.
+    /// The node with this key, if a source of this load or a committed one that it does not replace has it, or an edit, and no
+    /// edit deletes it. Asking does not make the source name it.
     ///
     /// # Errors
     /// When the store is damaged.
@@ -231,29 +224,33 @@ impl<'s> Load<'s> {
         Ok(self.sees(node_type, node)?.then_some(node))
     }
 
-    /// All keys of a type that this load can see, by node: committed sources that it does not replace, and its own so far.
+    /// All keys of a type that this load can see, by node: committed sources that it does not replace, its own so far, and
+    /// what edits make of them.
     ///
     /// # Errors
     /// When the store is damaged.
     pub fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
         let names = self.names(node_type)?;
-        let mut seen = self.committed(node_type)?.clone();
-        seen.extend(&self.named[node_type.index()]);
+        let mut own = self.named[node_type.index()].clone();
         if let Some(current) = &self.current {
-            seen.extend(&current.named[node_type.index()]);
+            own.extend(&current.named[node_type.index()]);
         }
+        let mut seen = self.committed(node_type)?.clone();
+        seen.extend(&self.store.unhidden(node_type, own)?);
         Ok(seen.iter().map(|node| (node, names.get(node).to_owned())).collect())
     }
 
-    /// All values of a text or category attribute that this load can see, by node; of several sources' the last.
+    /// All values of a text or category attribute that this load can see, by node; of several sources' the last, and
+    /// above them the edits'.
     ///
     /// # Errors
     /// When the store is damaged, or the attribute holds no text.
     pub fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>> {
-        let kind = self.attribute_kind(node_type, attribute)?;
+        let kind = fits::attribute_kind(&self.schema, node_type, attribute)?;
         if !matches!(kind, AttributeKind::Text | AttributeKind::Category) {
             return Err(setting("attribute", format!("one that holds {kind}"), "one that holds text".to_owned()));
         }
+        let overlay = self.store.overlay()?;
         let mut texts = BTreeMap::new();
         let mut read = |segment: &Segment| -> Result<()> {
             for block in segment.run(Run::Column { node_type, attribute }) {
@@ -287,6 +284,15 @@ impl<'s> Load<'s> {
             }
             texts.extend(current.staging.values(node_type, attribute).iter().cloned().filter_map(text));
         }
+        texts.retain(|&node, _| !overlay.hides_value(0, node_type, attribute, node));
+        for (edit, layer) in self.store.commit.edits.iter().zip(1..) {
+            let segment = self.store.segment(&edit.segment)?;
+            for block in segment.run(Run::Column { node_type, attribute }) {
+                let rows = segment.column(block, &self.schema)?.into_iter();
+                let rows = rows.filter(|row| !overlay.hides_value(layer, node_type, attribute, row.0));
+                texts.extend(rows.filter_map(text));
+            }
+        }
         Ok(texts.into_iter().collect())
     }
 
@@ -295,24 +301,7 @@ impl<'s> Load<'s> {
     /// # Errors
     /// For a value of another kind than the attribute's, a number that is not finite, or an unknown node.
     pub fn set(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) -> Result<()> {
-        let kind = self.attribute_kind(node_type, attribute)?;
-        let place = || {
-            let owner = self.schema.node(node_type);
-            format!("{}.{}", owner.name, owner.attributes[attribute.index()].name)
-        };
-        if value.kind() != kind {
-            return Err(setting(&place(), format!("a {}", value.kind()), format!("a {kind}")));
-        }
-        let finite = match &value {
-            Value::Number(number) => number.is_finite(),
-            Value::Vector(numbers) => numbers.iter().all(|number| number.is_finite()),
-            Value::Time(time) => *time != NO_TIME,
-            _ => true,
-        };
-        if !finite {
-            return Err(setting(&place(), format!("{value:?}"), "finite numbers; a missing value is not set".to_owned()));
-        }
-        within_limit(&format!("bytes in a value of {}", place()), super::column::heap_bytes(&value) as u64, LONGEST_TEXT as u64)?;
+        fits::value(&self.schema, node_type, attribute, &value)?;
         self.name(node_type, node)?;
         let current = self.current.as_mut().expect("`name` needs it too");
         current.staging.value(node_type, node, attribute, value);
@@ -325,13 +314,7 @@ impl<'s> Load<'s> {
     /// # Errors
     /// When the attribute is no category.
     pub fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
-        let known = self.schema.relations().get(relation.index()).and_then(|known| known.attributes.get(attribute.index()));
-        match known {
-            Some(known) if known.kind == AttributeKind::Category => {}
-            Some(known) => return Err(setting(&known.name, format!("a category `{name}`"), format!("a {}", known.kind))),
-            None => return Err(setting("attribute", format!("number {}", attribute.0), "one of the relation's".to_owned())),
-        }
-        within_limit("bytes in a category's name", name.len() as u64, LONGEST_TEXT as u64)?;
+        fits::category(&self.schema, relation, attribute, name)?;
         let names = match self.categories.entry((relation, attribute)) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(free) => {
@@ -358,35 +341,9 @@ impl<'s> Load<'s> {
         time: Option<i64>,
         attributes: &[EdgeValue],
     ) -> Result<()> {
-        let Some(known) = self.schema.relations().get(relation.index()) else {
-            return Err(setting("relation", format!("number {}", relation.0), "one of the load's schema".to_owned()));
-        };
-        let title = || self.schema.relation_title(relation);
-        if attributes.len() != known.attributes.len() {
-            let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
-            return Err(setting("an edge's values", attributes.len().to_string(), expected));
-        }
-        let mut timed = false;
-        for ((at, attribute), value) in (0u16..).zip(&known.attributes).zip(attributes) {
-            timed |= attribute.kind == AttributeKind::Time;
-            let fits = match (attribute.kind, value) {
-                (_, EdgeValue::Missing) => true,
-                (AttributeKind::Time, _) => false,
-                (AttributeKind::Category, EdgeValue::Category(code)) => {
-                    self.categories.get(&(relation, AttributeId(at))).is_some_and(|names| *code < names.len())
-                }
-                (AttributeKind::Category, _) | (_, EdgeValue::Category(_)) => false,
-                (_, EdgeValue::Number(number)) => !number.is_infinite(),
-            };
-            if !fits {
-                let expected = format!("a {} (a category's code comes from `Load::category`)", attribute.kind);
-                return Err(setting(&format!("{}, {}", title(), attribute.name), format!("{value:?}"), expected));
-            }
-        }
-        if time.is_some_and(|time| !timed || time == NO_TIME) {
-            let expected = if timed { "a time above the lowest of 64 bits" } else { NO_TIMES };
-            return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
-        }
+        let categories = |at| self.categories.get(&(relation, at)).map_or(0, Names::len);
+        fits::edge(&self.schema, relation, time, attributes, categories)?;
+        let known = self.schema.edge(relation);
         let (near, far) = (known.source, known.target);
         self.name(near, source)?;
         self.name(far, target)?;
@@ -506,7 +463,7 @@ impl<'s> Load<'s> {
             all.extend(own);
         }
         let tally = record.tally.clone();
-        let source = Source { record, segments: current.segments };
+        let source = Source { records: vec![record], segments: current.segments };
         self.listed.push(Listed::Brought { source: Box::new(source), blocks: current.blocks, replaces: current.replaces });
         Ok(tally)
     }
@@ -527,17 +484,8 @@ impl<'s> Load<'s> {
             return Ok(());
         }
         let commit = self.prepare()?;
-        // From here on the disk may hold the new record even if writing it is reported to have failed.
         self.handed_over = true;
-        self.store.uncertain = true;
-        commit.write(&self.store.engine)?;
-        self.store.uncertain = false;
-        self.store.adopt(commit);
-        // The load is committed: what fails now is tried again when the next one begins.
-        if let Err(error) = self.store.remove_unlisted() {
-            tracing::warn!("{error}");
-        }
-        Ok(())
+        self.store.make_current(commit)
     }
 
     /// Writes all that the next commit record names, durably, and returns that record.
@@ -547,21 +495,16 @@ impl<'s> Load<'s> {
             Listed::Kept(_) => None,
         });
         let indexes: Vec<_> = indexes.flatten().collect();
-        self.expect_space(indexes.iter().map(|(_, blocks)| segment::index_bytes(blocks)).sum())?;
+        let indexed: usize = indexes.iter().map(|(_, blocks)| segment::index_bytes(blocks)).sum();
+        let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
+        self.store.expect_space(indexed + names, self.snapshot_bytes())?;
         for (entry, blocks) in indexes {
             self.store.engine.put(Tree::Blocks, segment::index_pages(entry.number, blocks))?;
         }
-        let mut dictionaries: BTreeMap<Owner, DictionaryEntry> =
-            self.store.commit.dictionaries.iter().map(|entry| (entry.owner, entry.clone())).collect();
         let nodes = (0u16..).zip(&self.nodes).filter_map(|(at, names)| Some((Owner::Nodes(NodeTypeId(at)), names.get()?)));
         let categories = self.categories.iter().map(|(&(relation, at), names)| (Owner::Categories(relation, at), names));
-        for (owner, names) in nodes.chain(categories) {
-            let entry = dictionaries.entry(owner).or_insert_with(|| DictionaryEntry::empty(owner));
-            if names.len() > entry.count {
-                *entry = dictionary::append(&self.store.engine, entry, names)?;
-            }
-        }
-        dictionaries.retain(|_, entry| entry.count > 0);
+        let committed = &self.store.commit.dictionaries;
+        let dictionaries = dictionary::append_all(&self.store.engine, committed, nodes.chain(categories))?;
         while let Some(oldest) = self.syncing.pop_front() {
             oldest.wait()?;
         }
@@ -578,25 +521,9 @@ impl<'s> Load<'s> {
             next_segment: self.next_segment,
             schema: self.schema.clone(),
             sources: untouched.chain(listed).collect(),
-            dictionaries: dictionaries.into_values().collect(),
+            edits: before.edits.clone(),
+            dictionaries,
         })
-    }
-
-    /// sled cannot be trusted with a full disk, so a commit that might fill it is refused before it begins.
-    fn expect_space(&self, indexes: usize) -> Result<()> {
-        let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
-        // sled takes about 2.4 times the raw bytes, and rounds up to segments of half a megabyte.
-        // Without its snapshot a commit is of no use, so there has to be space for that too.
-        let needed = 3 * (indexes + names) as u64 + (4 << 20) + self.snapshot_bytes();
-        let path = &self.store.path;
-        let free = fs4::available_space(path).map_err(Error::io(path, "cannot tell the free space"))?;
-        if free < needed {
-            let text =
-                format!("no space left on the device: the commit and its snapshot may need {needed} bytes, {free} are free");
-            let source = std::io::Error::new(std::io::ErrorKind::StorageFull, text);
-            return Err(Error::Io { path: path.clone(), action: "cannot commit the load", source });
-        }
-        Ok(())
     }
 
     /// An upper bound of what a snapshot of the commit takes, nearly always: see its file format for the sizes.
@@ -610,16 +537,17 @@ impl<'s> Load<'s> {
             Listed::Brought { source, .. } => source.segments.as_slice(),
             Listed::Kept(_) => &[],
         });
+        let edits = self.store.commit.edits.iter().map(|edit| &edit.segment);
         let mut bytes = 0;
-        for entry in committed.chain(brought) {
+        for entry in committed.chain(brought).chain(edits) {
             // Texts are as long there as here.
             bytes += entry.bytes;
-            for (relation, edges) in &entry.edges {
-                let widths = self.schema.edge(*relation).attributes.iter().map(|attribute| match attribute.kind {
+            for known in &entry.edges {
+                let widths = self.schema.edge(known.relation).attributes.iter().map(|attribute| match attribute.kind {
                     AttributeKind::Time => 8,
                     _ => 4,
                 });
-                bytes += 2 * edges * (4 + widths.sum::<u64>());
+                bytes += 2 * known.edges * (4 + widths.sum::<u64>());
             }
         }
         for node_type in self.schema.node_type_ids() {
@@ -667,7 +595,7 @@ impl<'s> Load<'s> {
     }
 
     fn names(&self, node_type: NodeTypeId) -> Result<&Names> {
-        self.type_name(node_type)?;
+        fits::type_name(&self.schema, node_type)?;
         let cell = &self.nodes[node_type.index()];
         match cell.get() {
             Some(names) => Ok(names),
@@ -688,7 +616,8 @@ impl<'s> Load<'s> {
                     Listed::Brought { .. } => None,
                 });
                 let sources = self.untouched().chain(kept).map(|at| &self.store.commit.sources[at]);
-                let named = self.store.named(node_type, sources)?;
+                let mut named = self.store.unhidden(node_type, self.store.named(node_type, sources)?)?;
+                named.extend(&self.store.named_by_edits(node_type)?);
                 Ok(cell.get_or_init(|| named))
             }
         }
@@ -697,6 +626,7 @@ impl<'s> Load<'s> {
     fn sees(&self, node_type: NodeTypeId, node: u32) -> Result<bool> {
         let at = node_type.index();
         let own = self.named[at].contains(node) || self.current.as_ref().is_some_and(|current| current.named[at].contains(node));
+        let own = own && !self.store.overlay()?.hides_node(0, node_type, node);
         Ok(own || self.committed(node_type)?.contains(node))
     }
 
@@ -710,29 +640,16 @@ impl<'s> Load<'s> {
                 let known = self.names(node_type)?.len();
                 if node >= known {
                     let expected = format!("one that `Load::node` or `Load::find` gave, below {known}");
-                    return Err(setting(&format!("node of type {}", self.type_name(node_type)?), node.to_string(), expected));
+                    return Err(setting(
+                        &format!("node of type {}", fits::type_name(&self.schema, node_type)?),
+                        node.to_string(),
+                        expected,
+                    ));
                 }
                 if let Some(current) = &mut self.current {
                     current.named[at].insert(node);
                 }
                 Ok(())
-            }
-        }
-    }
-
-    fn type_name(&self, node_type: NodeTypeId) -> Result<&str> {
-        match self.schema.node_types().get(node_type.index()) {
-            Some(known) => Ok(&known.name),
-            None => Err(setting("node type", format!("number {}", node_type.0), "one of the load's schema".to_owned())),
-        }
-    }
-
-    fn attribute_kind(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<AttributeKind> {
-        let owner = self.type_name(node_type)?;
-        match self.schema.node(node_type).attributes.get(attribute.index()) {
-            Some(known) => Ok(known.kind),
-            None => {
-                Err(setting(&format!("attribute of {owner}"), format!("number {}", attribute.0), "one of its own".to_owned()))
             }
         }
     }
@@ -794,14 +711,6 @@ fn text((node, value): (u32, Value)) -> Option<(u32, String)> {
         Value::Text(text) | Value::Category(text) => Some((node, text)),
         _ => None,
     }
-}
-
-fn setting(setting: &str, found: String, expected: String) -> Error {
-    Error::Setting { setting: setting.to_owned(), found, expected }
-}
-
-fn within_limit(what: &str, found: u64, most: u64) -> Result<()> {
-    if found > most { Err(Error::Limit { what: what.to_owned(), found, most }) } else { Ok(()) }
 }
 
 fn unknown_source(dataset: &str, name: &str) -> Error {

@@ -11,21 +11,29 @@ const NAME: &str = "STORE";
 const FIRST_LINE: &str = "Relata store";
 
 /// The version of everything under a store's folder but the snapshots and models, which have their own.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
-/// Whether the marker is there and of this version.
+/// The lowest version that is still read.
+const LOWEST: u32 = 1;
+
+/// Whether the marker is there and of a version that is read.
 pub(super) fn is_there(store: &Path) -> Result<bool> {
+    Ok(version(store)?.is_some())
+}
+
+/// The version that the marker tells, if there is one.
+fn version(store: &Path) -> Result<Option<u32>> {
     let path = store.join(NAME);
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(error) => return Err(Error::io(&path, "cannot read the store's marker")(error)),
     };
     let mut lines = text.lines();
     let version =
         (lines.next() == Some(FIRST_LINE)).then(|| lines.next()?.strip_prefix("format version ")?.parse::<u32>().ok()).flatten();
     match version {
-        Some(VERSION) => Ok(true),
+        Some(found @ LOWEST..=VERSION) => Ok(Some(found)),
         Some(found) => Err(version_error(store, found)),
         None => Err(Error::Damaged {
             path,
@@ -43,6 +51,11 @@ pub(super) fn version_error(store: &Path, found: u32) -> Error {
         format!("Load its manifests again with `relata-load run MANIFEST.toml --store {}.new`", store.display())
     };
     Error::Version { path: store.to_owned(), what: "the store", found, expected: VERSION, remedy }
+}
+
+/// Makes a store of an earlier version one of this: see [`commit`](super::commit) for when.
+pub(super) fn upgrade(store: &Path) -> Result<()> {
+    if version(store)? == Some(VERSION) { Ok(()) } else { write(store) }
 }
 
 /// Writes the marker, whole or not at all.

@@ -43,11 +43,14 @@
 //! ```
 
 mod bytes;
+mod changes;
 mod check;
 mod column;
 mod commit;
 mod dictionary;
+mod edit;
 mod engine;
+mod fits;
 mod index;
 mod key;
 mod load;
@@ -55,6 +58,8 @@ mod lock;
 mod marker;
 mod names;
 mod nodes;
+mod overlay;
+mod pairs;
 mod posting;
 mod publish;
 mod segment;
@@ -66,6 +71,7 @@ mod store;
 mod tests;
 
 pub use check::{Checked, Finding};
+pub use edit::Edit;
 pub use load::{EdgeBatch, Load, LoadOptions};
 pub use store::{Neighbor, Store};
 

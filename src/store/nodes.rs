@@ -53,6 +53,16 @@ impl NodeSet {
     }
 }
 
+impl FromIterator<u32> for NodeSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(nodes: I) -> Self {
+        let mut set = Self::default();
+        for node in nodes {
+            set.insert(node);
+        }
+        set
+    }
+}
+
 /// The bytes of a list of ascending nodes, of which the key has the first.
 pub(super) fn encode(nodes: &[u32]) -> Vec<u8> {
     let gaps: Vec<u64> = nodes.windows(2).map(|pair| u64::from(pair[1] - pair[0])).collect();

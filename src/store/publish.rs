@@ -11,6 +11,7 @@ use super::Store;
 use super::dictionary::Owner;
 use super::key::Run;
 use super::nodes::NodeSet;
+use super::overlay::Overlay;
 use super::posting::{MISSING, NO_TIME};
 use super::segment::{Block, Segment};
 use crate::snapshot::{EdgeBlock, EdgeStream, SnapshotId, SnapshotWriter};
@@ -25,11 +26,17 @@ impl Store {
     /// # Errors
     /// When a block that it needs is damaged: nothing is published then.
     pub fn snapshot(&mut self, quiet: bool) -> Result<SnapshotId> {
-        let segments = self.commit.segments().map(|entry| self.segment(entry)).collect::<Result<Vec<_>>>()?;
+        let layers = self.commit.layers().map(|(layer, entry)| Ok((layer, self.segment(entry)?)));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
         let outgoing = |run| !matches!(run, Run::Postings { direction: Direction::Incoming, .. });
         let blocks: usize =
-            segments.iter().map(|segment| segment.blocks().iter().filter(|block| outgoing(block.key.run)).count()).sum();
-        let pass = Pass { store: self, segments, bar: progress::bar("snapshot", blocks as u64, "blocks", quiet) };
+            layers.iter().map(|(_, segment)| segment.blocks().iter().filter(|block| outgoing(block.key.run)).count()).sum();
+        let pass = Pass {
+            store: self,
+            overlay: self.overlay()?,
+            layers,
+            bar: progress::bar("snapshot", blocks as u64, "blocks", quiet),
+        };
         let mut writer = SnapshotWriter::create(&self.path, &self.commit.schema)?;
         let schema = &self.commit.schema;
         let mut numbers = Vec::with_capacity(schema.node_types().len());
@@ -54,7 +61,9 @@ impl Store {
 /// One ordered pass over the committed segments.
 struct Pass<'s> {
     store: &'s Store,
-    segments: Vec<Arc<Segment>>,
+    overlay: &'s Overlay,
+    /// See [`overlay`](super::overlay).
+    layers: Vec<(u32, Arc<Segment>)>,
     bar: ProgressBar,
 }
 
@@ -74,11 +83,12 @@ impl Numbers {
 impl Pass<'_> {
     fn nodes(&self, node_type: NodeTypeId, writer: &mut SnapshotWriter) -> Result<Numbers> {
         let mut named = NodeSet::default();
-        for segment in &self.segments {
+        for (layer, segment) in &self.layers {
             for block in segment.run(Run::Nodes { node_type }) {
-                segment.nodes(block, self.store.schema())?.into_iter().for_each(|node| {
+                let nodes = segment.nodes(block, self.store.schema())?.into_iter();
+                for node in nodes.filter(|&node| !self.overlay.hides_node(*layer, node_type, node)) {
                     named.insert(node);
-                });
+                }
                 self.bar.inc(1);
             }
         }
@@ -105,13 +115,16 @@ impl Pass<'_> {
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
         let run = Run::Column { node_type, attribute };
-        if self.segments.iter().all(|segment| segment.run(run).is_empty()) {
+        if self.layers.iter().all(|(_, segment)| segment.run(run).is_empty()) {
             return Ok(());
         }
         let mut values = vec![None; numbers.count];
-        for segment in &self.segments {
+        for (layer, segment) in &self.layers {
             for block in segment.run(run) {
                 for (node, value) in segment.column(block, self.store.schema())? {
+                    if self.overlay.hides_value(*layer, node_type, attribute, node) {
+                        continue;
+                    }
                     let at = numbers.of(node).ok_or_else(|| self.unknown(node_type, node))?;
                     values[at as usize] = Some(value);
                 }
@@ -124,10 +137,12 @@ impl Pass<'_> {
     fn relation(&self, relation: RelationId, sources: &Numbers, targets: &Numbers, writer: &mut SnapshotWriter) -> Result<()> {
         let known = self.store.schema().edge(relation);
         let run = Run::Postings { relation, direction: Direction::Outgoing };
-        let pieces = (self.segments.iter())
-            .flat_map(|segment| segment.run(run).chunks(PIECE_BLOCKS).map(move |blocks| (segment.as_ref(), blocks)))
+        let pieces = (self.layers.iter())
+            .flat_map(|(layer, segment)| {
+                segment.run(run).chunks(PIECE_BLOCKS).map(move |blocks| (*layer, segment.as_ref(), blocks))
+            })
             .collect();
-        let edges = self.store.edge_count(relation);
+        let edges = self.store.edges_of_all_layers(relation);
         let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges };
         let mut categories = vec![Vec::new(); known.attributes.len()];
         for (at, attribute) in (0u16..).zip(&known.attributes) {
@@ -166,7 +181,8 @@ struct Stored<'p, 's> {
     pass: &'p Pass<'s>,
     relation: RelationId,
     ends: [&'p Numbers; 2],
-    pieces: Vec<(&'p Segment, &'p [Block])>,
+    /// Each with its layer.
+    pieces: Vec<(u32, &'p Segment, &'p [Block])>,
     edges: u64,
 }
 
@@ -180,11 +196,12 @@ impl EdgeStream for Stored<'_, '_> {
     }
 
     fn read(&self, piece: usize, into: &mut EdgeBlock) -> Result<()> {
-        let (segment, blocks) = self.pieces[piece];
+        let (layer, segment, blocks) = self.pieces[piece];
         let schema = self.pass.store.schema();
         let known = schema.edge(self.relation);
         let [sources, targets] = self.ends;
         segment.postings_of(blocks, schema, |postings| {
+            let postings = &*self.pass.overlay.visible(layer, self.relation, known, postings);
             let before = into.sources.len();
             let number = |numbers: &Numbers, node_type, node| numbers.of(node).ok_or_else(|| self.pass.unknown(node_type, node));
             for &source in &postings.nears {

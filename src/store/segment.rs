@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use super::bytes::Malformed;
 use super::engine::{Engine, Tree};
 use super::key::{BlockKey, KEY_BYTES, Run};
-use super::posting::{Decoder, Postings};
-use super::{column, index, nodes};
+use super::posting::{Decoder, NO_TIME, Postings};
+use super::{column, index, nodes, pairs};
 use crate::disk::{begin_writing_back, read_at};
 use crate::{Error, Result};
 
@@ -45,10 +45,41 @@ pub(super) struct SegmentEntry {
     pub blocks: u64,
     /// The file's length.
     pub bytes: u64,
-    /// How many edges of which relation, ascending by relation.
-    pub edges: Vec<(RelationId, u64)>,
+    /// What edges of which relation, ascending by relation.
+    pub edges: Vec<EdgeStats>,
     /// BLAKE3 of the blocks' checksums.
     pub hash: [u8; 32],
+}
+
+/// What the commit record says of a relation's edges in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct EdgeStats {
+    pub relation: RelationId,
+    /// How many.
+    pub edges: u64,
+    /// `None` where a segment of version 1 does not tell.
+    pub times: Option<EdgeTimes>,
+}
+
+/// The times of edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EdgeTimes {
+    /// The smallest; above `last` where no edge has a time.
+    pub first: i64,
+    /// The largest.
+    pub last: i64,
+    /// Whether an edge has none.
+    pub missing: bool,
+}
+
+impl EdgeTimes {
+    /// Of `edges` edges with these times: one an edge, or none at all where none has a time.
+    pub(super) fn of(times: &[i64], edges: usize) -> Self {
+        let present = times.iter().copied().filter(|&time| time != NO_TIME);
+        let (first, last) = present.fold((i64::MAX, i64::MIN), |(first, last), time| (time.min(first), time.max(last)));
+        let missing = times.len() < edges || times.contains(&NO_TIME);
+        Self { first, last, missing }
+    }
 }
 
 /// Where a block lies.
@@ -129,7 +160,7 @@ pub(super) struct SegmentWriter {
     written_back: u64,
     blocks: Vec<Block>,
     hasher: blake3::Hasher,
-    edges: Vec<(RelationId, u64)>,
+    edges: Vec<EdgeStats>,
 }
 
 /// Bytes of a segment that are written back at a time.
@@ -193,9 +224,9 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Notes how many edges of a relation were put; relations ascend.
-    pub(super) fn count_edges(&mut self, relation: RelationId, edges: u64) {
-        self.edges.push((relation, edges));
+    /// Notes what edges of a relation were put; relations ascend.
+    pub(super) fn count_edges(&mut self, edges: EdgeStats) {
+        self.edges.push(edges);
     }
 
     /// Begins to sync the file while the caller goes on.
@@ -372,6 +403,11 @@ impl Segment {
     /// A block of a node list, verified.
     pub(super) fn nodes(&self, block: &Block, schema: &Schema) -> Result<Vec<u32>> {
         nodes::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
+    }
+
+    /// A block of hidden edges, verified: the ends of each.
+    pub(super) fn pairs(&self, block: &Block, schema: &Schema) -> Result<Vec<(u32, u32)>> {
+        pairs::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
     }
 
     /// Reads blocks that follow each other with one request, and gives each one's postings to `visit`, verified.

@@ -9,7 +9,7 @@ use super::bytes::Malformed;
 use super::key::{BlockKey, Run};
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
-use super::segment::{Frames, SegmentWriter};
+use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
 use super::{EdgeBatch, column};
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
@@ -107,7 +107,8 @@ impl Staging {
         self.bytes = 0;
         for (relation, edges) in std::mem::take(&mut self.edges) {
             edges.write(relation, writer)?;
-            writer.count_edges(relation, edges.sources.len() as u64);
+            let times = EdgeTimes::of(&edges.times, edges.sources.len());
+            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(times) });
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;

@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use relata_schema::{AttributeKind, Direction, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord};
+use relata_schema::{
+    AttributeId, AttributeKind, Direction, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord, Value,
+};
 
 use super::commit::{Commit, Source};
 use super::dictionary::{self, DictionaryEntry, Owner};
@@ -13,6 +15,7 @@ use super::key::Run;
 use super::lock::Lock;
 use super::names::Names;
 use super::nodes::NodeSet;
+use super::overlay::Overlay;
 use super::posting::{Decoder, MISSING, NO_TIME, Postings};
 use super::segment::{self, Segment, SegmentEntry};
 use super::{Load, LoadOptions, REMEDY_DAMAGED, marker};
@@ -26,13 +29,15 @@ const HALF_MADE: [&str; 5] = ["LOCK", "STORE.writing", "db", "segments", "snapsh
 pub struct Store {
     pub(super) path: PathBuf,
     pub(super) commit: Commit,
-    /// The records of `commit`'s sources.
+    /// The records of `commit`.
     records: Vec<SourceRecord>,
     pub(super) engine: Engine,
     /// Segments that were read from, by number.
     segments: Mutex<HashMap<u32, Arc<Segment>>>,
     /// The keys of each node type, once they are asked for.
     names: Vec<OnceLock<Names>>,
+    /// What the edits hide, once it is asked for.
+    overlay: OnceLock<Overlay>,
     /// A commit failed half-way: what the disk holds is one of two states, and only opening it again tells which.
     pub(super) uncertain: bool,
     /// Last, so that it is released when all else is closed.
@@ -72,6 +77,7 @@ impl Store {
         }
         let engine = Engine::open(&path.join("db"))?;
         match Commit::read(&engine, path)? {
+            // The marker is still to come, and is of the record's version.
             None => Commit::default().write(&engine)?,
             // A process that made the store ended before it wrote the marker.
             Some(commit) if commit.sequence == 0 => {}
@@ -125,6 +131,7 @@ impl Store {
             engine,
             segments: Mutex::default(),
             names: Vec::new(),
+            overlay: OnceLock::new(),
             uncertain: false,
             _lock: lock,
         };
@@ -134,8 +141,9 @@ impl Store {
 
     /// Takes a commit record as the store's own.
     pub(super) fn adopt(&mut self, commit: Commit) {
-        self.records = commit.sources.iter().map(|source| source.record.clone()).collect();
+        self.records = commit.records().cloned().collect();
         self.names = commit.schema.node_types().iter().map(|_| OnceLock::new()).collect();
+        self.overlay = OnceLock::new();
         let segments = self.segments.get_mut().unwrap_or_else(PoisonError::into_inner);
         segments.retain(|number, _| commit.segments().any(|entry| entry.number == *number));
         self.commit = commit;
@@ -151,15 +159,40 @@ impl Store {
         &self.commit.schema
     }
 
-    /// What is committed, source by source.
+    /// What is committed, source by source, and then edit by edit.
     pub fn sources(&self) -> &[SourceRecord] {
         &self.records
     }
 
-    /// How many edges of a relation are committed (a symmetric edge counts once).
-    pub fn edge_count(&self, relation: RelationId) -> u64 {
+    /// How many edges of a relation the store has (a symmetric edge counts once). Where edits may hide some, all its blocks
+    /// are read to count the others.
+    ///
+    /// # Errors
+    /// When a block that has to be read for it is damaged.
+    pub fn edge_count(&self, relation: RelationId) -> Result<u64> {
+        let overlay = self.overlay()?;
+        let Some(known) = self.schema().relations().get(relation.index()) else { return Ok(0) };
+        if !overlay.may_hide_edges(relation, known) {
+            return Ok(self.edges_of_all_layers(relation));
+        }
+        let mut edges = 0;
+        for (layer, entry) in self.commit.layers() {
+            let segment = self.segment(entry)?;
+            let blocks = segment.run(Run::Postings { relation, direction: Direction::Outgoing });
+            for blocks in blocks.chunks(64) {
+                segment.postings_of(blocks, self.schema(), |postings| {
+                    edges += overlay.visible(layer, relation, known, postings).len() as u64;
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(edges)
+    }
+
+    /// The edges of a relation in all segments, with those that edits hide.
+    pub(super) fn edges_of_all_layers(&self, relation: RelationId) -> u64 {
         let edges = self.commit.segments().flat_map(|entry| &entry.edges);
-        edges.filter(|(known, _)| *known == relation).map(|(_, edges)| edges).sum()
+        edges.filter(|known| known.relation == relation).map(|known| known.edges).sum()
     }
 
     /// Begins a load. Nothing of it is visible before [`Load::commit`]; dropping it leaves the store as it was.
@@ -175,16 +208,51 @@ impl Store {
     /// # Errors
     /// As there.
     pub fn begin_with(&mut self, schema: &Schema, options: LoadOptions) -> Result<Load<'_>> {
-        if self.uncertain {
-            return Err(Error::Engine {
-                path: self.path.clone(),
-                action: "beginning a load",
-                message: "a commit failed before; open the store again, which finds the last whole commit".to_owned(),
-            });
-        }
+        self.expect_certain("beginning a load")?;
         let schema = self.commit.schema.merged_with(schema)?;
         self.remove_unlisted()?;
         Load::new(self, schema, options)
+    }
+
+    /// After a commit that failed half-way nothing is begun.
+    pub(super) fn expect_certain(&self, action: &'static str) -> Result<()> {
+        if !self.uncertain {
+            return Ok(());
+        }
+        Err(Error::Engine {
+            path: self.path.clone(),
+            action,
+            message: "a commit failed before; open the store again, which finds the last whole commit".to_owned(),
+        })
+    }
+
+    /// sled cannot be trusted with a full disk, so a commit that might fill it is refused before it begins. `entries` are
+    /// the bytes that go into sled, `snapshot` those of the snapshot to come, without which a commit is of no use.
+    pub(super) fn expect_space(&self, entries: usize, snapshot: u64) -> Result<()> {
+        // sled takes about 2.4 times the raw bytes, and rounds up to segments of half a megabyte.
+        let needed = 3 * entries as u64 + (4 << 20) + snapshot;
+        let free = fs4::available_space(&self.path).map_err(Error::io(&self.path, "cannot tell the free space"))?;
+        if free >= needed {
+            return Ok(());
+        }
+        let text = format!("no space left on the device: the commit and its snapshot may need {needed} bytes, {free} are free");
+        let source = std::io::Error::new(ErrorKind::StorageFull, text);
+        Err(Error::Io { path: self.path.clone(), action: "cannot commit", source })
+    }
+
+    /// Makes a commit the current one, durably. All that it names is on the disk.
+    pub(super) fn make_current(&mut self, commit: Commit) -> Result<()> {
+        marker::upgrade(&self.path)?;
+        // From here on the disk may hold the new record even if writing it is reported to have failed.
+        self.uncertain = true;
+        commit.write(&self.engine)?;
+        self.uncertain = false;
+        self.adopt(commit);
+        // It is committed: what fails now is tried again when the next load or edit begins.
+        if let Err(error) = self.remove_unlisted() {
+            tracing::warn!("{error}");
+        }
+        Ok(())
     }
 
     /// Removes the segments and names that no commit lists: what an interrupted load or commit left.
@@ -197,21 +265,30 @@ impl Store {
         dictionary::remove_uncommitted(&self.engine, &self.commit.dictionaries)
     }
 
-    /// The node with this key, if a committed source names it.
+    /// The node with this key, if a source or an edit names it and no later edit deletes it.
     ///
     /// # Errors
     /// When the store is damaged. The first question about a type reads all its keys.
     pub fn find(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
         let Some(node) = self.names(node_type)?.find(key) else { return Ok(None) };
-        for segment in self.commit.segments() {
-            let segment = self.segment(segment)?;
+        Ok(self.is_live(node_type, node)?.then_some(node))
+    }
+
+    /// Whether something names the node that no later edit hides.
+    pub(super) fn is_live(&self, node_type: NodeTypeId, node: u32) -> Result<bool> {
+        let overlay = self.overlay()?;
+        for (layer, entry) in self.commit.layers() {
+            if overlay.hides_node(layer, node_type, node) {
+                continue;
+            }
+            let segment = self.segment(entry)?;
             for block in segment.run_of(Run::Nodes { node_type }, node) {
                 if segment.nodes(block, self.schema())?.binary_search(&node).is_ok() {
-                    return Ok(Some(node));
+                    return Ok(true);
                 }
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// A node's key.
@@ -230,6 +307,28 @@ impl Store {
         Ok(names.get(node))
     }
 
+    /// A node's value of an attribute, straight from the committed blocks; `None` where it is missing.
+    ///
+    /// # Errors
+    /// When a block is damaged.
+    pub fn value(&self, node_type: NodeTypeId, node: u32, attribute: AttributeId) -> Result<Option<Value>> {
+        let overlay = self.overlay()?;
+        let layers: Vec<_> = self.commit.layers().collect();
+        for (layer, entry) in layers.into_iter().rev() {
+            if overlay.hides_value(layer, node_type, attribute, node) {
+                return Ok(None);
+            }
+            let segment = self.segment(entry)?;
+            for block in segment.run_of(Run::Column { node_type, attribute }, node) {
+                let rows = segment.column(block, self.schema())?;
+                if let Ok(at) = rows.binary_search_by_key(&node, |row| row.0) {
+                    return Ok(rows.into_iter().nth(at).map(|row| row.1));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The edges of a relation at a node, by time and then far node, straight from the committed blocks. A symmetric
     /// relation's edges are found from both their ends, in either direction.
     ///
@@ -246,12 +345,19 @@ impl Store {
         let directions: &[Direction] = if known.symmetric { &Direction::BOTH } else { &[direction] };
         let mut neighbors = Vec::new();
         let mut decoder = Decoder::default();
-        for entry in self.commit.segments().filter(|entry| entry.edges.iter().any(|(id, _)| *id == relation)) {
+        let overlay = self.overlay()?;
+        for (layer, entry) in self.commit.layers().filter(|(_, entry)| entry.edges.iter().any(|known| known.relation == relation))
+        {
             let segment = self.segment(entry)?;
             for (at, &direction) in directions.iter().enumerate() {
                 // An edge from a node to itself stands in both directions, and is one.
                 self.edges_at(&segment, relation, direction, node, &mut decoder, |neighbor| {
-                    if at == 0 || neighbor.node != node {
+                    let (source, target) = match direction {
+                        Direction::Outgoing => (node, neighbor.node),
+                        Direction::Incoming => (neighbor.node, node),
+                    };
+                    let is_hidden = !overlay.is_empty() && overlay.hides_edge(layer, relation, known, source, target);
+                    if !is_hidden && (at == 0 || neighbor.node != node) {
                         neighbors.push(neighbor);
                     }
                 })?;
@@ -336,6 +442,50 @@ impl Store {
         let segment = Arc::new(Segment::open(&self.path, &self.engine, entry)?);
         segments.insert(entry.number, Arc::clone(&segment));
         Ok(segment)
+    }
+
+    /// What the edits hide.
+    pub(super) fn overlay(&self) -> Result<&Overlay> {
+        match self.overlay.get() {
+            Some(overlay) => Ok(overlay),
+            None => {
+                let edits = self.commit.edits.iter().map(|edit| self.segment(&edit.segment)).collect::<Result<Vec<_>>>()?;
+                let overlay = Overlay::of(edits.iter().map(Arc::as_ref), self.schema())?;
+                Ok(self.overlay.get_or_init(|| overlay))
+            }
+        }
+    }
+
+    /// The live nodes of a type.
+    pub(super) fn live(&self, node_type: NodeTypeId) -> Result<NodeSet> {
+        let mut live = self.unhidden(node_type, self.named(node_type, self.commit.sources.iter())?)?;
+        live.extend(&self.named_by_edits(node_type)?);
+        Ok(live)
+    }
+
+    /// Those of the nodes, which sources name, that no edit deletes.
+    pub(super) fn unhidden(&self, node_type: NodeTypeId, named: NodeSet) -> Result<NodeSet> {
+        let overlay = self.overlay()?;
+        if overlay.is_empty() {
+            return Ok(named);
+        }
+        Ok(named.iter().filter(|&node| !overlay.hides_node(0, node_type, node)).collect())
+    }
+
+    /// The nodes of a type that an edit names and no later one deletes.
+    pub(super) fn named_by_edits(&self, node_type: NodeTypeId) -> Result<NodeSet> {
+        let overlay = self.overlay()?;
+        let mut named = NodeSet::default();
+        for (edit, layer) in self.commit.edits.iter().zip(1..) {
+            let segment = self.segment(&edit.segment)?;
+            for block in segment.run(Run::Nodes { node_type }) {
+                let nodes = segment.nodes(block, self.schema())?.into_iter();
+                for node in nodes.filter(|&node| !overlay.hides_node(layer, node_type, node)) {
+                    named.insert(node);
+                }
+            }
+        }
+        Ok(named)
     }
 
     /// The nodes of a type that these sources name.

@@ -1,5 +1,9 @@
 //! The store beside a plain model of it, and what must happen when something is in the way.
 
+mod edits;
+mod fixtures;
+mod plain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -227,7 +231,7 @@ fn assert_holds(store: &Store, sources: &[(String, PlainSource)]) {
     }
     for relation in 0..3 {
         let expected = all.iter().filter(|edge| edge.relation == relation).count() as u64;
-        assert_eq!(store.edge_count(RelationId(relation as u16)), expected);
+        assert_eq!(store.edge_count(RelationId(relation as u16)).unwrap(), expected);
     }
     assert_eq!(store.check(), []);
 }
@@ -679,6 +683,39 @@ fn a_schema_grows_and_older_edges_lack_the_new_attribute() {
 }
 
 #[test]
+fn the_commit_tells_the_times_of_a_segments_edges() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open_or_create(&folder.path().join("s.relata")).unwrap();
+    let mut load = store.begin(&schema()).unwrap();
+    let told = |store: &Store, source: usize, relation: usize| {
+        let known = store.commit.sources[source].segments[0].edges[relation];
+        (known.edges, known.times.map(|times| (times.first, times.last, times.missing)).unwrap())
+    };
+    for (source, times) in [("a", vec![Some(7), Some(-3), Some(5)]), ("b", vec![None, Some(1)]), ("c", vec![None, None])] {
+        load.begin_source("set", source).unwrap();
+        let (p, x) = (load.node(NodeTypeId(1), "p").unwrap(), load.node(NodeTypeId(0), "x").unwrap());
+        for time in times {
+            load.edge(RelationId(0), p, x, time, &[EdgeValue::Missing; 3]).unwrap();
+        }
+        load.edge(RelationId(2), p, p, None, &[]).unwrap();
+        load.end_source(record("set", source, "1")).unwrap();
+    }
+    load.commit().unwrap();
+    assert_eq!(told(&store, 0, 0), (3, (-3, 7, false)));
+    assert_eq!(told(&store, 1, 0), (2, (1, 1, true)));
+    assert_eq!(told(&store, 2, 0), (2, (i64::MAX, i64::MIN, true)));
+    assert_eq!(told(&store, 0, 1), (1, (i64::MAX, i64::MIN, true)));
+    assert_eq!(store.check(), []);
+    let path = store.path.clone();
+    let mut wrong = store.commit.clone();
+    wrong.sources[0].segments[0].edges[0].times.as_mut().unwrap().first = 0;
+    wrong.write(&store.engine).unwrap();
+    drop(store);
+    let findings = Store::open(&path).unwrap().check();
+    assert!(findings.len() == 1 && findings[0].record == "the times of person.visits.place", "{findings:?}");
+}
+
+#[test]
 fn all_kinds_of_values_pass_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open_or_create(&folder.path().join("s.relata")).unwrap();
@@ -825,7 +862,7 @@ fn another_version_is_named_with_what_to_do() {
     fs::write(path.join("STORE"), "Relata store\nformat version 7\n").unwrap();
     for open in [Store::open, Store::open_or_create] {
         let error = open(&path).err().expect("the version is unknown").to_string();
-        assert!(error.contains("format version 7") && error.contains("reads version 1"), "{error}");
+        assert!(error.contains("format version 7") && error.contains("reads version 2"), "{error}");
         assert!(error.contains("newer relata"), "{error}");
     }
     fs::write(path.join("STORE"), "something else\n").unwrap();

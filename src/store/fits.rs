@@ -1,0 +1,120 @@
+//! Whether keys, values and edges fit the schema: the same for loads and edits.
+
+use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, Value};
+
+use super::posting::NO_TIME;
+use crate::{Error, Result};
+
+/// The longest key, name or text, in bytes.
+pub(super) const LONGEST_TEXT: usize = 1 << 28;
+
+/// What is expected of the times of a relation without a time attribute.
+pub(super) const NO_TIMES: &str = "none: the relation has no time attribute";
+
+/// The name of a node type.
+pub(super) fn type_name(schema: &Schema, node_type: NodeTypeId) -> Result<&str> {
+    match schema.node_types().get(node_type.index()) {
+        Some(known) => Ok(&known.name),
+        None => Err(setting("node type", format!("number {}", node_type.0), "one of the schema's".to_owned())),
+    }
+}
+
+/// A relation.
+pub(super) fn relation(schema: &Schema, relation: RelationId) -> Result<&Relation> {
+    let unknown = || setting("relation", format!("number {}", relation.0), "one of the schema's".to_owned());
+    schema.relations().get(relation.index()).ok_or_else(unknown)
+}
+
+/// The kind of a node attribute.
+pub(super) fn attribute_kind(schema: &Schema, node_type: NodeTypeId, attribute: AttributeId) -> Result<AttributeKind> {
+    let owner = type_name(schema, node_type)?;
+    let unknown = || setting(&format!("attribute of {owner}"), format!("number {}", attribute.0), "one of its own".to_owned());
+    Ok(schema.node(node_type).attributes.get(attribute.index()).ok_or_else(unknown)?.kind)
+}
+
+/// A key is neither empty nor much too long.
+pub(super) fn key(schema: &Schema, node_type: NodeTypeId, key: &str) -> Result<()> {
+    let owner = type_name(schema, node_type)?;
+    if key.is_empty() {
+        return Err(setting("key", "an empty text".to_owned(), format!("a key for a {owner}")));
+    }
+    within_limit(&format!("bytes in a key of a {owner}"), key.len() as u64, LONGEST_TEXT as u64)
+}
+
+/// A value is of its attribute's kind, finite, and not much too long.
+pub(super) fn value(schema: &Schema, node_type: NodeTypeId, attribute: AttributeId, value: &Value) -> Result<()> {
+    let kind = attribute_kind(schema, node_type, attribute)?;
+    let place = || {
+        let owner = schema.node(node_type);
+        format!("{}.{}", owner.name, owner.attributes[attribute.index()].name)
+    };
+    if value.kind() != kind {
+        return Err(setting(&place(), format!("a {}", value.kind()), format!("a {kind}")));
+    }
+    let finite = match value {
+        Value::Number(number) => number.is_finite(),
+        Value::Vector(numbers) => numbers.iter().all(|number| number.is_finite()),
+        Value::Time(time) => *time != NO_TIME,
+        _ => true,
+    };
+    if !finite {
+        return Err(setting(&place(), format!("{value:?}"), "finite numbers; a missing value is not set".to_owned()));
+    }
+    within_limit(&format!("bytes in a value of {}", place()), super::column::heap_bytes(value) as u64, LONGEST_TEXT as u64)
+}
+
+/// An attribute of a relation is a category, and the name not much too long.
+pub(super) fn category(schema: &Schema, relation: RelationId, attribute: AttributeId, name: &str) -> Result<()> {
+    let known = schema.relations().get(relation.index()).and_then(|known| known.attributes.get(attribute.index()));
+    match known {
+        Some(known) if known.kind == AttributeKind::Category => {}
+        Some(known) => return Err(setting(&known.name, format!("a category `{name}`"), format!("a {}", known.kind))),
+        None => return Err(setting("attribute", format!("number {}", attribute.0), "one of the relation's".to_owned())),
+    }
+    within_limit("bytes in a category's name", name.len() as u64, LONGEST_TEXT as u64)
+}
+
+/// An edge has one value an attribute, each of its kind, and a time only where there is an attribute for it.
+/// `categories` tells how many codes an attribute has.
+pub(super) fn edge(
+    schema: &Schema,
+    id: RelationId,
+    time: Option<i64>,
+    attributes: &[EdgeValue],
+    categories: impl Fn(AttributeId) -> u32,
+) -> Result<()> {
+    let known = relation(schema, id)?;
+    let title = || schema.relation_title(id);
+    if attributes.len() != known.attributes.len() {
+        let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
+        return Err(setting("an edge's values", attributes.len().to_string(), expected));
+    }
+    let mut timed = false;
+    for ((at, attribute), value) in (0u16..).zip(&known.attributes).zip(attributes) {
+        timed |= attribute.kind == AttributeKind::Time;
+        let fits = match (attribute.kind, value) {
+            (_, EdgeValue::Missing) => true,
+            (AttributeKind::Time, _) => false,
+            (AttributeKind::Category, EdgeValue::Category(code)) => *code < categories(AttributeId(at)),
+            (AttributeKind::Category, _) | (_, EdgeValue::Category(_)) => false,
+            (_, EdgeValue::Number(number)) => !number.is_infinite(),
+        };
+        if !fits {
+            let expected = format!("a {} (a category's code comes from `category`)", attribute.kind);
+            return Err(setting(&format!("{}, {}", title(), attribute.name), format!("{value:?}"), expected));
+        }
+    }
+    if time.is_some_and(|time| !timed || time == NO_TIME) {
+        let expected = if timed { "a time above the lowest of 64 bits" } else { NO_TIMES };
+        return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) fn setting(setting: &str, found: String, expected: String) -> Error {
+    Error::Setting { setting: setting.to_owned(), found, expected }
+}
+
+pub(super) fn within_limit(what: &str, found: u64, most: u64) -> Result<()> {
+    if found > most { Err(Error::Limit { what: what.to_owned(), found, most }) } else { Ok(()) }
+}
