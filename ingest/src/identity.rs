@@ -40,6 +40,7 @@ struct Name {
 #[derive(Debug, Default)]
 pub struct Resolver {
     names: HashMap<String, Vec<Name>>,
+    state: u64,
 }
 
 impl Resolver {
@@ -62,7 +63,13 @@ impl Resolver {
         let known = |name: &Name| name.node == node && name.rank == rank && name.spelling == spelling;
         if !names.iter().any(known) {
             names.push(Name { node, rank, attribute, spelling });
+            self.state += 1;
         }
+    }
+
+    /// A number that changes with every name that is added.
+    pub fn state(&self) -> u64 {
+        self.state
     }
 
     /// The node that `text` names, in the key or any identifier, or in the attribute `only`.
