@@ -502,6 +502,10 @@ impl Edges {
             }
             for (attribute, spec, place, kind) in &places {
                 let value = rows.value(*place, spec, *kind)?;
+                if *kind == AttributeKind::Time {
+                    // An empty cell is a missing time, not that of the row before.
+                    time = None;
+                }
                 set_edge_value(self.relation, *attribute, value, &mut values, &mut time, sink)?;
             }
             for &source in &sources.nodes {
