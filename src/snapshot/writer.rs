@@ -19,6 +19,9 @@ pub(super) const SOURCES: &str = "sources.json";
 /// Name of the file that says which snapshot is the current one.
 pub(super) const CURRENT: &str = "CURRENT";
 
+/// How the name of a folder begins in which a snapshot is being written.
+const WRITING: &str = "writing-";
+
 /// A relation's edges, in any order.
 #[derive(Clone, Debug, Default)]
 pub struct EdgeData {
@@ -55,7 +58,7 @@ impl SnapshotWriter {
     /// When the folder cannot be written.
     pub fn create(store: &Path, schema: &Schema) -> Result<Self> {
         let snapshots = store.join("snapshots");
-        let folder = snapshots.join(format!("writing-{}", std::process::id()));
+        let folder = snapshots.join(format!("{WRITING}{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(Error::io(&folder, "cannot make the snapshot's folder"))?;
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
@@ -413,8 +416,10 @@ fn remove_older(snapshots: &Path, keep: &[Option<SnapshotId>]) -> Result<()> {
     let entries = fs::read_dir(snapshots).map_err(Error::io(snapshots, "cannot list the snapshots"))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(id) = name.to_str().and_then(SnapshotId::parse) else { continue };
-        if !keep.contains(&Some(id)) {
+        let name = name.to_str().unwrap_or_default();
+        // What a writer that was killed has left: there is one writer at a time, and this one is done.
+        let is_unfinished = name.starts_with(WRITING);
+        if is_unfinished || SnapshotId::parse(name).is_some_and(|id| !keep.contains(&Some(id))) {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(Error::io(&path, "cannot remove an old snapshot"))?;
         }

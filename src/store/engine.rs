@@ -1,10 +1,12 @@
 //! The seam to sled: its errors and its panics become this crate's errors.
 
+use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::snapshot::sync_folder;
 use crate::{Error, Result};
 
 /// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.
@@ -43,6 +45,7 @@ struct Handles {
 impl Engine {
     /// Opens the database, or makes one. The caller holds the store's lock.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        remove_unfinished(path)?;
         let since = Instant::now();
         loop {
             match Self::try_open(path) {
@@ -139,8 +142,47 @@ impl Engine {
 
     /// Returns when all that was written is on the disk.
     pub(super) fn flush(&self) -> Result<()> {
-        guarded(&self.path, "writing to the disk", || self.handles().database.flush().map(|_| ()))
+        guarded(&self.path, "writing to the disk", || self.handles().database.flush().map(|_| ()))?;
+        // On Linux sled's own flush is `sync_file_range`, which leaves out the file's length and the disk's cache; and no
+        // folder is synced anywhere.
+        sync_files(&self.path)
     }
+}
+
+/// sled takes the file in which it was writing a snapshot of its index when the process ended for a whole one, and does not
+/// open. The snapshot before is still there then, and the log has all that is in neither.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io(folder, "cannot look into the database"))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::io(folder, "cannot look into the database"))?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(&path).map_err(Error::io(&path, "cannot remove what an interrupted process left"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs a folder and all in it. Files without changes cost next to nothing.
+fn sync_files(folder: &Path) -> Result<()> {
+    let failed = |source| Error::Io { path: folder.to_owned(), action: "cannot sync the database", source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            sync_files(&path)?;
+            continue;
+        }
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            // sled removes what it no longer needs at any time.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&path, "cannot sync the database")(error));
+            }
+            _ => {}
+        }
+    }
+    sync_folder(folder)
 }
 
 /// sled flushes when the last handle goes, and may panic in that on a full or failing disk. What matters is flushed before.

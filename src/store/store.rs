@@ -70,8 +70,8 @@ impl Store {
         if marker::is_there(path)? {
             return Self::locked(path, Engine::open(&path.join("db"))?, lock);
         }
-        let engine = Engine::open(&path.join("db"))?;
-        match Commit::read(&engine, path)? {
+        let (engine, commit) = unmarked(path)?;
+        match commit {
             None => Commit::default().write(&engine)?,
             // A process that made the store ended before it wrote the marker.
             Some(commit) if commit.sequence == 0 => {}
@@ -335,6 +335,25 @@ pub(super) fn edge_value(kind: AttributeKind, bits: u32) -> EdgeValue {
         _ if bits == MISSING => EdgeValue::Missing,
         AttributeKind::Category => EdgeValue::Category(bits),
         _ => EdgeValue::Number(f32::from_bits(bits)),
+    }
+}
+
+/// The database of a store that has no marker. One that cannot be read is what a process left that ended while it made it,
+/// if there is no segment and no snapshot: it is made anew.
+fn unmarked(path: &Path) -> Result<(Engine, Option<Commit>)> {
+    let database = path.join("db");
+    let open = || {
+        let engine = Engine::open(&database)?;
+        let commit = Commit::read(&engine, path)?;
+        Ok((engine, commit))
+    };
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    match open() {
+        Err(_) if is_empty(&segment::folder(path)) && is_empty(&path.join("snapshots")) => {
+            fs::remove_dir_all(&database).map_err(Error::io(&database, "cannot remove a half-made database"))?;
+            open()
+        }
+        opened => opened,
     }
 }
 
