@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use crate::snapshot::sync_folder;
@@ -189,14 +191,34 @@ fn sync_files(folder: &Path) -> Result<()> {
 impl Drop for Engine {
     fn drop(&mut self) {
         let handles = self.handles.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(handles))).is_err() {
+        if quietly(|| drop(handles)).is_err() {
             tracing::warn!("{}: the storage engine failed while closing", self.path.display());
         }
     }
 }
 
+/// Does what may panic inside of sled. The panic becomes an error that says all there is to say, so it is not printed.
+fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // The threads of sled's own hand their failures on to whoever waits for them.
+            let is_sled = || std::thread::current().name().is_some_and(|name| name.starts_with("sled-io"));
+            if !QUIET.get() && !is_sled() {
+                before(panic);
+            }
+        }));
+    });
+    let outer = QUIET.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(outer);
+    outcome
+}
+
 fn guarded<T>(path: &Path, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match quietly(work) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(sled::Error::Io(source))) => Err(Error::Io { path: path.to_owned(), action: "the database failed", source }),
         Ok(Err(error)) => Err(failure(path, action, error.to_string())),

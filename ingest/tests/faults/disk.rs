@@ -154,17 +154,10 @@ impl Journal {
         entries.iter().find_map(|(name, &id)| Some(format!("{name}/{}", self.path_of(id, wanted)?)))
     }
 
-    /// Whether a change is durable when the power goes before call `end`.
-    fn is_durable(&self, at: usize, end: usize) -> bool {
-        let synced = |wanted: Id| {
-            self.changes[at..end].iter().any(|change| matches!(change, Change::Sync { id } if *id == wanted))
-        };
-        match &self.changes[at] {
-            Change::Write { file, .. } | Change::Truncate { file, .. } => synced(*file),
-            Change::Enter { place, .. } | Change::Leave { place } => synced(place.0),
-            Change::Move { from, to, .. } => synced(from.0) && synced(to.0),
-            Change::Sync { .. } | Change::Nothing => true,
-        }
+    /// Of each file and folder, the call before `end` that synced it last.
+    fn synced(&self, end: usize) -> BTreeMap<Id, usize> {
+        let syncs = self.changes[..end].iter().enumerate();
+        syncs.filter_map(|(at, change)| if let Change::Sync { id } = change { Some((*id, at)) } else { None }).collect()
     }
 
     /// Writes what is on the disk when the process ended, or the power went, before call `end`, to an empty folder.
@@ -176,9 +169,16 @@ impl Journal {
         });
         // Of each folder, whether its next change of a name that is not durable still reaches the disk.
         let mut reaches: BTreeMap<Id, bool> = BTreeMap::new();
+        let synced = self.synced(end);
         for (at, change) in self.changes[..end].iter().enumerate() {
+            let is_synced = |id: Id| synced.get(&id).is_some_and(|&last| last > at);
+            let durable = match change {
+                Change::Write { file, .. } | Change::Truncate { file, .. } => is_synced(*file),
+                Change::Enter { place, .. } | Change::Leave { place } => is_synced(place.0),
+                Change::Move { from, to, .. } => is_synced(from.0) && is_synced(to.0),
+                Change::Sync { .. } | Change::Nothing => true,
+            };
             let is_name = matches!(change, Change::Enter { .. } | Change::Leave { .. } | Change::Move { .. });
-            let durable = self.is_durable(at, end);
             match loss {
                 _ if durable => disk.apply(change),
                 Loss::None | Loss::Torn => disk.apply(change),

@@ -13,16 +13,10 @@
 mod child;
 mod content;
 mod disk;
+mod failures;
+mod kills;
 mod power;
 mod program;
 mod random;
 mod series;
 mod verify;
-
-#[test]
-fn try_series() {
-    let s = std::time::Instant::now();
-    let series = series::Series::new(1, 8, true);
-    println!("{:?} {:?}", series.steps, s.elapsed());
-    println!("{:?}", series.states.iter().map(|s| (s.content.nodes.len(), s.segments, s.calls)).collect::<Vec<_>>());
-}

@@ -1,3 +1,5 @@
+//! Seeds, numbers of the environment, and the cases that are tried with them.
+
 /// Uniform numbers from a seed (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
@@ -50,5 +52,37 @@ pub fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+/// Cases that are tried, and what failed.
+pub struct Cases {
+    title: &'static str,
+    tried: u64,
+    failures: Vec<String>,
+    since: std::time::Instant,
+}
+
+impl Cases {
+    pub fn new(title: &'static str) -> Self {
+        Self { title, tried: 0, failures: Vec::new(), since: std::time::Instant::now() }
+    }
+
+    pub fn tried(&self) -> u64 {
+        self.tried
+    }
+
+    pub fn add(&mut self, outcome: Result<(), String>) {
+        self.tried += 1;
+        if let Err(failure) = outcome {
+            println!("{}: {failure}", self.title);
+            self.failures.push(failure);
+        }
+    }
+
+    /// Fails if a case did.
+    pub fn end(self) {
+        println!("{}: {} tried in {:.1?}, {} failed", self.title, self.tried, self.since.elapsed(), self.failures.len());
+        assert!(self.failures.is_empty(), "{} of {} {}: {}", self.failures.len(), self.tried, self.title, self.failures[0]);
     }
 }

@@ -68,8 +68,12 @@ pub fn is_completed_by_doing_it_again(series: &Series, store: &Path, step: usize
     strays(series, store, step)
 }
 
-/// What lies in a store that nothing refers to.
+/// What lies in a store that nothing refers to, when the next load has begun.
 fn strays(series: &Series, store: &Path, step: usize) -> Result<(), String> {
+    let mut opened = Store::open(store).map_err(|error| error.to_string())?;
+    let schema = opened.schema().clone();
+    drop(opened.begin(&schema).map_err(|error| error.to_string())?);
+    drop(opened);
     let names = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         entries.collect()
