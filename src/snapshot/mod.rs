@@ -11,6 +11,7 @@ mod column;
 pub mod format;
 mod graph;
 mod id;
+mod provenance;
 mod reader;
 mod search;
 mod writer;

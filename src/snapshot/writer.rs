@@ -9,6 +9,7 @@ use relata_schema::{
 };
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, checksum};
+use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
 use crate::{Error, Result};
 
@@ -347,13 +348,11 @@ impl SnapshotWriter {
         let id = SnapshotId::of(&identity.finalize());
         self.write_header(table_offset, &table)?;
 
-        let provenance = serde_json::to_vec_pretty(sources)
-            .map_err(|error| Error::Training(format!("cannot write the provenance: {error}")))?;
-        write_durably(&self.folder.join(SOURCES), &provenance)?;
+        Provenance::write(sources, &self.folder.join(SOURCES))?;
         sync_folder(&self.folder)?;
         let home = self.snapshots.join(id.as_str());
         if Snapshot::open(&home).and_then(|existing| existing.verify()).is_ok() {
-            write_durably(&home.join(SOURCES), &provenance)?;
+            Provenance::write(sources, &home.join(SOURCES))?;
         } else {
             if home.exists() {
                 fs::remove_dir_all(&home).map_err(Error::io(&home, "cannot remove a damaged snapshot"))?;

@@ -5,8 +5,14 @@
 //! value  format version u32 LE, the bincode bytes of `Commit`, and the BLAKE3 hash of both (32 bytes)
 //! ```
 //!
-//! **Invariant:** everything that the record names is on the disk before the record is.
+//! The file `COMMIT` beside the database says which commit was the last to be acknowledged: its number, a space, the hash
+//! above in hexadecimal, and a line's end. For where its log is damaged the database takes up an older state and says
+//! nothing, which is to be told from a commit that never was.
+//!
+//! **Invariant:** everything that the record names is on the disk before the record is, and the record before `COMMIT`.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use relata_schema::{Schema, SourceRecord};
@@ -15,9 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::dictionary::DictionaryEntry;
 use super::engine::{Engine, Tree};
 use super::segment::SegmentEntry;
+use crate::snapshot::write_durably;
 use crate::{Error, Result};
 
 const KEY: &[u8] = b"commit";
+/// The file's name.
+pub(super) const ACKNOWLEDGED: &str = "COMMIT";
 const VERSION: u32 = 1;
 const HASH_BYTES: usize = 32;
 
@@ -55,7 +64,7 @@ impl Commit {
         self.sources.iter().flat_map(|source| &source.segments)
     }
 
-    /// The record in the database, if there is one. `store` is for messages.
+    /// The record in the database of the store at `store`, if there is one.
     pub(super) fn read(engine: &Engine, store: &Path) -> Result<Option<Self>> {
         let Some(value) = engine.get(Tree::Commit, KEY)? else { return Ok(None) };
         let damaged = |found: &str| Error::Damaged {
@@ -71,18 +80,60 @@ impl Commit {
             return Err(damaged("its hash is not that of its bytes"));
         }
         match u32::from_le_bytes(*version) {
-            VERSION => super::decoded(body).map(Some).map_err(|_| damaged("it does not decode")),
-            found => Err(super::marker::version_error(store, found)),
+            VERSION => {}
+            found => return Err(super::marker::version_error(store, found)),
+        }
+        let commit: Self = super::decoded(body).map_err(|_| damaged("it does not decode"))?;
+        match Acknowledged::read(store)? {
+            // Made before there was such a file, or it was lost: then what the database has is all that is known.
+            None => Ok(Some(commit)),
+            Some(last) if last.sequence == commit.sequence && last.hash == blake3::Hash::from_bytes(*hash) => Ok(Some(commit)),
+            // The process ended between the two.
+            Some(last) if last.sequence.checked_add(1) == Some(commit.sequence) => Ok(Some(commit)),
+            Some(last) => Err(damaged(&format!(
+                "it is of commit {}, and `{ACKNOWLEDGED}` names commit {} as the last{}",
+                commit.sequence,
+                last.sequence,
+                if last.sequence == commit.sequence { " with another hash" } else { "" },
+            ))),
         }
     }
 
     /// Writes the record and returns when it is on the disk.
-    pub(super) fn write(&self, engine: &Engine) -> Result<()> {
+    pub(super) fn write(&self, engine: &Engine, store: &Path) -> Result<()> {
         let mut value = VERSION.to_le_bytes().to_vec();
         value.extend(super::encoded(self));
         let hash = blake3::hash(&value);
         value.extend_from_slice(hash.as_bytes());
         engine.put(Tree::Commit, [(KEY.to_vec(), value)])?;
-        engine.flush()
+        engine.flush()?;
+        write_durably(&store.join(ACKNOWLEDGED), format!("{} {hash}\n", self.sequence).as_bytes())
+    }
+}
+
+/// What the file says.
+struct Acknowledged {
+    sequence: u64,
+    hash: blake3::Hash,
+}
+
+impl Acknowledged {
+    fn read(store: &Path) -> Result<Option<Self>> {
+        let path = store.join(ACKNOWLEDGED);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(&path, "cannot read the number of the last commit")(error)),
+        };
+        let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| {
+            let (sequence, hash) = text.strip_suffix('\n')?.split_once(' ')?;
+            Some(Self { sequence: sequence.parse().ok()?, hash: blake3::Hash::from_hex(hash).ok()? })
+        });
+        parsed.map(Some).ok_or_else(|| Error::Damaged {
+            path,
+            record: "the number of the last commit".to_owned(),
+            found: "it is no number and hash".to_owned(),
+            remedy: super::REMEDY_DAMAGED.to_owned(),
+        })
     }
 }

@@ -1,11 +1,13 @@
 //! The seam to sled: its errors and its panics become this crate's errors.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::snapshot::sync_folder;
@@ -55,7 +57,7 @@ impl Engine {
                 Err(Error::Io { source, .. })
                     if source.to_string().contains("could not acquire lock") && since.elapsed() < PATIENCE =>
                 {
-                    std::thread::sleep(Duration::from_millis(5));
+                    thread::sleep(Duration::from_millis(5));
                 }
                 opened => return opened,
             }
@@ -144,11 +146,40 @@ impl Engine {
 
     /// Returns when all that was written is on the disk.
     pub(super) fn flush(&self) -> Result<()> {
-        guarded(&self.path, "writing to the disk", || self.handles().database.flush().map(|_| ()))?;
+        guarded(&self.path, "writing to the disk", || flush(&self.handles().database))?;
         // On Linux sled's own flush is `sync_file_range`, which leaves out the file's length and the disk's cache; and no
         // folder is synced anywhere.
         sync_files(&self.path)
     }
+}
+
+/// sled's flush, which at times forgets to wake who waits for a write that failed. Another flush wakes all, so there is one
+/// more from time to time while one waits.
+fn flush(database: &sled::Db) -> sled::Result<()> {
+    let waiting = AtomicUsize::new(1);
+    let flush = || {
+        let flushed = quietly(|| database.flush());
+        waiting.fetch_sub(1, Ordering::AcqRel);
+        flushed.unwrap_or_else(|panic| resume_unwind(panic)).map(|_| ())
+    };
+    thread::scope(|scope| {
+        let waker = scope.spawn(|| {
+            let mut patience = Duration::from_millis(500);
+            loop {
+                thread::park_timeout(patience);
+                if waiting.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                waiting.fetch_add(1, Ordering::AcqRel);
+                // What it returns is what the first one returns.
+                scope.spawn(|| drop(quietly(flush)));
+                patience *= 2;
+            }
+        });
+        let flushed = flush();
+        waker.thread().unpark();
+        flushed
+    })
 }
 
 /// sled takes the file in which it was writing a snapshot of its index when the process ended for a whole one, and does not
@@ -191,21 +222,27 @@ fn sync_files(folder: &Path) -> Result<()> {
 impl Drop for Engine {
     fn drop(&mut self) {
         let handles = self.handles.take();
-        if quietly(|| drop(handles)).is_err() {
+        let close = || {
+            // Here rather than by sled itself, which may wait for ever.
+            let flushed = handles.as_ref().map(|handles| flush(&handles.database));
+            drop(handles);
+            flushed.transpose()
+        };
+        if !matches!(quietly(close), Ok(Ok(_))) {
             tracing::warn!("{}: the storage engine failed while closing", self.path.display());
         }
     }
 }
 
 /// Does what may panic inside of sled. The panic becomes an error that says all there is to say, so it is not printed.
-fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     static HOOK: Once = Once::new();
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // The threads of sled's own hand their failures on to whoever waits for them.
-            let is_sled = || std::thread::current().name().is_some_and(|name| name.starts_with("sled-io"));
+            let is_sled = || thread::current().name().is_some_and(|name| name.starts_with("sled-io"));
             if !QUIET.get() && !is_sled() {
                 before(panic);
             }

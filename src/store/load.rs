@@ -431,7 +431,7 @@ impl<'s> Load<'s> {
         // From here on the disk may hold the new record even if writing it is reported to have failed.
         self.handed_over = true;
         self.store.uncertain = true;
-        commit.write(&self.store.engine)?;
+        commit.write(&self.store.engine, &self.store.path)?;
         self.store.uncertain = false;
         self.store.adopt(commit);
         // The load is committed: what fails now is tried again when the next one begins.

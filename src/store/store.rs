@@ -20,7 +20,7 @@ use crate::snapshot::sync_folder;
 use crate::{Error, Result};
 
 /// What a store's folder may hold before its marker is written.
-const HALF_MADE: [&str; 5] = ["LOCK", "STORE.writing", "db", "segments", "snapshots"];
+const HALF_MADE: [&str; 7] = ["COMMIT", "COMMIT.writing", "LOCK", "STORE.writing", "db", "segments", "snapshots"];
 
 /// A store, open for writing: one process at a time. Readers use [`Snapshot`](crate::snapshot::Snapshot)s.
 pub struct Store {
@@ -72,7 +72,7 @@ impl Store {
         }
         let (engine, commit) = unmarked(path)?;
         match commit {
-            None => Commit::default().write(&engine)?,
+            None => Commit::default().write(&engine, path)?,
             // A process that made the store ended before it wrote the marker.
             Some(commit) if commit.sequence == 0 => {}
             Some(_) => {
@@ -349,7 +349,7 @@ fn unmarked(path: &Path) -> Result<(Engine, Option<Commit>)> {
     };
     let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     match open() {
-        Err(_) if is_empty(&segment::folder(path)) && is_empty(&path.join("snapshots")) => {
+        Err(_) if database.exists() && is_empty(&segment::folder(path)) && is_empty(&path.join("snapshots")) => {
             fs::remove_dir_all(&database).map_err(Error::io(&database, "cannot remove a half-made database"))?;
             open()
         }

@@ -31,7 +31,11 @@ fn a_call_that_fails_is_a_clear_error_and_changes_nothing() {
                     let kind = if errno == libc::EIO { "EIO" } else { "ENOSPC" };
                     let how = if on { "and all after it" } else { "alone" };
                     cases.add(outcome.map_err(|error| {
-                        format!("series {}, step {step} {:?}, call {call} {how}, {kind}: {error}", series.seed, series.steps[step - 1])
+                        format!(
+                            "series {}, step {step} {:?}, call {call} {how}, {kind}: {error}",
+                            series.seed,
+                            series.steps[step - 1]
+                        )
                     }));
                     let _ = fs::remove_dir_all(&store);
                 }

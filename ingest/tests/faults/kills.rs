@@ -25,7 +25,8 @@ fn a_kill_at_any_instant_leaves_one_of_two_contents() {
             // Several in a row, so that what one left meets the next.
             for _ in 0..1 + random.below(3) {
                 let outcome = kill(&series, &store, step, &mut random);
-                let replay = |error| format!("series {series_seed}, large {large}, step {step} {:?}: {error}", series.steps[step - 1]);
+                let replay =
+                    |error| format!("series {series_seed}, large {large}, step {step} {:?}: {error}", series.steps[step - 1]);
                 cases.add(outcome.map_err(replay));
             }
             if let Err(error) = verify::is_completed_by_doing_it_again(&series, &store, step) {

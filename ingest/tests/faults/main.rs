@@ -12,6 +12,7 @@
 
 mod child;
 mod content;
+mod damage;
 mod disk;
 mod failures;
 mod kills;

@@ -82,7 +82,9 @@ fn strays(series: &Series, store: &Path, step: usize) -> Result<(), String> {
     if segments.len() != series.states[step].segments {
         return Err(format!("segments: {segments:?}, expected {}", series.states[step].segments));
     }
-    let is_known = |name: &String| ["STORE", "LOCK", "db", "segments", "snapshots"].contains(&name.as_str());
+    // Each commit writes over what an interrupted one has left in `COMMIT.writing`.
+    let known = ["STORE", "COMMIT", "COMMIT.writing", "LOCK", "db", "segments", "snapshots"];
+    let is_known = |name: &String| known.contains(&name.as_str());
     if let Some(stray) = names(store).into_iter().find(|name| !is_known(name)) {
         return Err(format!("a stray file {stray}"));
     }
