@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::snapshot::write_durably;
+use crate::disk::write_durably;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"RELATAEM";

@@ -14,6 +14,7 @@
 
 #[cfg(feature = "train")]
 pub mod baselines;
+mod disk;
 pub mod embedding;
 mod error;
 #[cfg(feature = "train")]

@@ -46,16 +46,16 @@ pub fn snapshot(store: &Path, cells: u32, seed: u64) -> Snapshot {
             }
         }
     }
-    writer.relation(schema.relation("expresses").unwrap(), expresses).unwrap();
+    writer.relation(schema.relation("expresses").unwrap(), &expresses).unwrap();
     let has_type =
         EdgeData { sources: (0..cells).collect(), targets: (0..cells).map(|cell| cell % 2).collect(), ..EdgeData::default() };
-    writer.relation(schema.relation("has_type").unwrap(), has_type).unwrap();
+    writer.relation(schema.relation("has_type").unwrap(), &has_type).unwrap();
     let annotated = EdgeData {
         sources: (0..GENES - 1).collect(),
         targets: (0..GENES - 1).map(|gene| gene % 3).collect(),
         ..EdgeData::default()
     };
-    writer.relation(schema.relation("annotated_with").unwrap(), annotated).unwrap();
+    writer.relation(schema.relation("annotated_with").unwrap(), &annotated).unwrap();
     writer.publish(&[]).unwrap();
     Snapshot::current(store).unwrap()
 }

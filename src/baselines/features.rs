@@ -241,7 +241,7 @@ mod tests {
         writer.column(cell, schema.node_attribute(cell, "celltype").unwrap(), &classes).unwrap();
         let mut relation = |name: &str, sources: &[u32], targets: &[u32], attributes: Vec<Vec<EdgeValue>>| {
             let edges = EdgeData { sources: sources.to_vec(), targets: targets.to_vec(), attributes, ..EdgeData::default() };
-            writer.relation(schema.relation(name).unwrap(), edges).unwrap();
+            writer.relation(schema.relation(name).unwrap(), &edges).unwrap();
         };
         let numbers = |numbers: &[f32]| {
             numbers.iter().map(|&one| if one.is_nan() { EdgeValue::Missing } else { EdgeValue::Number(one) }).collect()

@@ -198,13 +198,13 @@ impl<'s> Graph<'s> {
     fn allowed(&self, step: &Step, adjacency: &Adjacency<'_>, node: u32) -> Range<usize> {
         let Some(cutoff) = self.cutoff.filter(|_| step.is_timed) else { return adjacency.range(node) };
         let range = adjacency.range_until(node, cutoff);
-        let missing = match (self.missing_time, adjacency.times.get(range.clone())) {
-            (MissingTime::Keep, _) => 0,
-            (MissingTime::Drop, Some(times)) if !adjacency.times.is_empty() => times.partition_point(|&time| time == i64::MIN),
+        let start = match self.missing_time {
+            MissingTime::Keep => range.start,
             // No edge of the relation has a time.
-            (MissingTime::Drop, _) => range.len(),
+            MissingTime::Drop if adjacency.times.is_empty() => range.end,
+            MissingTime::Drop => adjacency.times.partition_point(range.clone(), |time| time == i64::MIN),
         };
-        range.start + missing..range.end
+        start..range.end
     }
 }
 
@@ -220,7 +220,7 @@ impl Fan<'_> {
     /// together at either end, in one order: that of their attributes. Where those are equal too, they are one as good as
     /// another, and are told apart by this order.
     pub(super) fn twin(&self, position: usize) -> usize {
-        let time = self.adjacency.times.get(position).copied().unwrap_or_default();
+        let time = self.adjacency.times.raw(position);
         let far = self.adjacency.targets[position];
         let rank = position.saturating_sub(first(&self.adjacency, self.near, time, far));
         first(&self.back, far, time, self.near) + rank
@@ -232,7 +232,7 @@ fn first(adjacency: &Adjacency<'_>, node: u32, time: i64, far: u32) -> usize {
     let Range { start: mut low, end: mut high } = adjacency.range(node);
     while low < high {
         let middle = low + (high - low) / 2;
-        let time_there = adjacency.times.get(middle).copied().unwrap_or_default();
+        let time_there = adjacency.times.raw(middle);
         if (time_there, adjacency.targets[middle]) < (time, far) { low = middle + 1 } else { high = middle }
     }
     low

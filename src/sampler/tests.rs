@@ -75,7 +75,7 @@ impl Plain {
                     data.times.push(edge.time);
                 }
             }
-            writer.relation(id, data).unwrap();
+            writer.relation(id, &data).unwrap();
         }
         writer.publish(&[]).unwrap();
         Snapshot::current(folder).unwrap()
@@ -190,7 +190,7 @@ fn read(plain: &Plain, snapshot: &Snapshot, subgraph: &Subgraph, edge: &SampledE
         relation: edge.relation.0,
         source: subgraph.nodes[source as usize].node,
         target: subgraph.nodes[target as usize].node,
-        time: adjacency.times.get(position).copied().unwrap_or(i64::MIN),
+        time: adjacency.times.raw(position),
         weight: weights[position] as u32,
     })
 }

@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use super::Times;
+
 /// One relation, walked in one direction: compressed sparse rows over the near end's nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Adjacency<'s> {
@@ -7,9 +9,8 @@ pub struct Adjacency<'s> {
     pub offsets: &'s [u64],
     /// Far nodes; within a near node by time, then far node.
     pub targets: &'s [u32],
-    /// In the unit of the relation's time attribute; `i64::MIN` is missing and comes first. Empty where the
-    /// relation has no time.
-    pub times: &'s [i64],
+    /// Those of the edges; missing ones come first. Empty where the relation has no time.
+    pub times: Times<'s>,
 }
 
 impl<'s> Adjacency<'s> {
@@ -38,20 +39,32 @@ impl<'s> Adjacency<'s> {
     /// The positions of a near node's edges that are no later than `cutoff`; edges without a time are among them.
     pub fn range_until(&self, node: u32, cutoff: i64) -> Range<usize> {
         let range = self.range(node);
-        match self.times.get(range.clone()) {
-            Some(times) if !times.is_empty() => range.start..range.start + times.partition_point(|&time| time <= cutoff),
-            _ => range,
-        }
+        if self.times.is_empty() { range } else { range.start..self.times.partition_point(range, |time| time <= cutoff) }
     }
 }
 
-/// A column of an edge attribute, aligned with [`Adjacency::targets`].
+/// A column of an edge attribute, aligned with the edges' ends; empty where it is missing throughout.
 #[derive(Clone, Copy, Debug)]
 pub enum EdgeColumn<'s> {
     /// Numbers, counts and booleans (0, 1); NaN is missing.
     Number(&'s [f32]),
     /// Codes into [`Snapshot::edge_categories`](super::Snapshot::edge_categories); `u32::MAX` is missing.
     Category(&'s [u32]),
+}
+
+impl EdgeColumn<'_> {
+    /// How many edges it has a value or a gap for.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Number(numbers) => numbers.len(),
+            Self::Category(codes) => codes.len(),
+        }
+    }
+
+    /// Whether the attribute is missing throughout.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A column of a node attribute, as long as the type has nodes; empty where the attribute is missing throughout.

@@ -1,4 +1,6 @@
-//! The bytes of `snapshots/<id>/graph.relata`, format version 1. All numbers are little-endian.
+//! The bytes of `snapshots/<id>/graph.relata`, format version 2. All numbers are little-endian.
+//!
+//! Version 1 had times as [`Part::EdgeTimes`] where version 2 has [`Part::EdgeTimesPacked`]; both are read.
 //!
 //! | at | bytes | what |
 //! |---|---|---|
@@ -33,8 +35,8 @@ use relata_schema::Direction;
 
 /// First bytes of the file.
 pub const MAGIC: [u8; 8] = *b"RELATAGR";
-/// Version that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// Version that this program writes. It reads this one and all before.
+pub const VERSION: u32 = 2;
 /// Sections start at multiples of this.
 pub const ALIGNMENT: usize = 64;
 /// Bytes of the header.
@@ -74,7 +76,7 @@ pub enum Part {
     EdgeOffsets = 13,
     /// Far nodes, u32.
     EdgeTargets = 14,
-    /// Times, i64.
+    /// Times, i64. Of version 1 only.
     EdgeTimes = 15,
     /// An edge column: f32, or u32 codes.
     EdgeValues = 16,
@@ -82,10 +84,12 @@ pub enum Part {
     EdgeNameOffsets = 17,
     /// Those names, UTF-8, ascending.
     EdgeNameBytes = 18,
+    /// Times in as many bits as their span needs: see [`Times`](super::Times).
+    EdgeTimesPacked = 19,
 }
 
 impl Part {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Schema,
         Self::KeyOffsets,
         Self::KeyBytes,
@@ -104,6 +108,7 @@ impl Part {
         Self::EdgeValues,
         Self::EdgeNameOffsets,
         Self::EdgeNameBytes,
+        Self::EdgeTimesPacked,
     ];
 }
 
@@ -164,7 +169,7 @@ impl Entry {
         bytes
     }
 
-    /// Reads an entry; `None` for a part or direction that version 1 does not have.
+    /// Reads an entry; `None` for a part or direction that no version has.
     pub fn from_bytes(bytes: &[u8; ENTRY]) -> Option<Self> {
         let part = Part::ALL.into_iter().find(|&part| part as u8 == bytes[0])?;
         let direction = match bytes[1] {
@@ -193,8 +198,13 @@ impl Entry {
 
 /// First half of the BLAKE3 of some bytes.
 pub fn checksum(bytes: &[u8]) -> [u8; 16] {
+    first_half(&blake3::hash(bytes))
+}
+
+/// First half of a BLAKE3 hash.
+pub fn first_half(hash: &blake3::Hash) -> [u8; 16] {
     let mut half = [0; 16];
-    half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    half.copy_from_slice(&hash.as_bytes()[..16]);
     half
 }
 

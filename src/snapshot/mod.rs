@@ -8,21 +8,27 @@
 //! category codes are in the byte order of their names: equal content has equal bytes.
 
 mod column;
+mod edges;
 pub mod format;
 mod graph;
 mod id;
+mod partition;
 mod provenance;
 mod reader;
+mod relation;
 mod search;
+mod times;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use column::{Adjacency, EdgeColumn, NodeColumn};
+pub use edges::EdgeData;
+pub(crate) use edges::{EdgeBlock, EdgeStream};
 pub use graph::DataGraph;
 pub use id::SnapshotId;
 pub use reader::Snapshot;
 pub use search::Hit;
-pub use writer::{EdgeData, SnapshotWriter};
-pub(crate) use writer::{sync_folder, write_durably};
+pub use times::Times;
+pub use writer::SnapshotWriter;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::checksum;
 use super::reader::damaged;
-use super::write_durably;
+use crate::disk::write_durably;
 use crate::{Error, Result};
 
 #[derive(Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VE
 use super::provenance::Provenance;
 use super::search::SearchIndex;
 use super::writer::{CURRENT, FILE, SOURCES, current_id};
-use super::{Adjacency, EdgeColumn, NodeColumn, SnapshotId};
+use super::{Adjacency, EdgeColumn, NodeColumn, SnapshotId, Times, times};
 use crate::{Error, Result};
 
 /// An open snapshot: immutable, memory-mapped, cheap to clone and to share between threads.
@@ -272,11 +272,12 @@ impl Snapshot {
     /// of its ends.
     pub fn adjacency(&self, relation: RelationId, direction: Direction) -> Adjacency<'_> {
         let key = |part| SectionKey::of(part, relation.0).toward(self.stored(relation, direction));
-        Adjacency {
-            offsets: self.inner.slice(key(Part::EdgeOffsets)),
-            targets: self.inner.slice(key(Part::EdgeTargets)),
-            times: self.inner.slice(key(Part::EdgeTimes)),
-        }
+        let targets: &[u32] = self.inner.slice(key(Part::EdgeTargets));
+        let times = match self.inner.slice(key(Part::EdgeTimesPacked)) {
+            [] => Times::plain(self.inner.slice(key(Part::EdgeTimes))),
+            packed => Times::packed(packed, targets.len()),
+        };
+        Adjacency { offsets: self.inner.slice(key(Part::EdgeOffsets)), targets, times }
     }
 
     /// A column of an edge attribute, in the order of that direction's targets; empty where it is missing
@@ -397,6 +398,10 @@ impl Inner {
         Ok(match key.part {
             Part::EdgeOffsets => Some((near + 1) * 8),
             Part::EdgeTimes => Some(edges * 8),
+            Part::EdgeTimesPacked => Some(match self.slice::<u64>(key) {
+                [_, width @ 0..=64, ..] => times::HEAD as u64 + 8 * times::words_of(edges as usize, *width as u32) as u64,
+                _ => return Err("width of times"),
+            }),
             Part::EdgeValues => Some(edges * 4),
             _ => None,
         })
@@ -438,7 +443,7 @@ fn read_table(path: &Path, map: &[u8]) -> Result<Vec<Entry>> {
         return Err(wrong("the header", "it is not that of a snapshot"));
     }
     let version = read_u32(map, 8);
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(Error::Version {
             path: path.to_owned(),
             what: "the snapshot",

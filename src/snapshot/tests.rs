@@ -27,7 +27,7 @@ fn small(store: &std::path::Path) -> SnapshotId {
         attributes: vec![vec![count(3.0), EdgeValue::Missing, count(1.0)]],
         ..EdgeData::default()
     };
-    writer.relation(schema.relation("expresses").unwrap(), expresses).unwrap();
+    writer.relation(schema.relation("expresses").unwrap(), &expresses).unwrap();
     let interacts = EdgeData {
         sources: vec![2, 0],
         targets: vec![0, 0],
@@ -35,7 +35,7 @@ fn small(store: &std::path::Path) -> SnapshotId {
         categories: vec![vec![], vec!["two hybrid".into(), "pull down".into()]],
         ..EdgeData::default()
     };
-    writer.relation(schema.relation("interacts").unwrap(), interacts).unwrap();
+    writer.relation(schema.relation("interacts").unwrap(), &interacts).unwrap();
     writer.publish(&[]).unwrap()
 }
 
@@ -89,7 +89,7 @@ fn equal_content_has_an_equal_identity_whatever_the_order_of_edges() {
         let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
         writer.nodes(gene, &["a", "b", "c"].map(String::from)).unwrap();
         let (sources, targets) = edges.into_iter().unzip();
-        writer.relation(interacts, EdgeData { sources, targets, ..EdgeData::default() }).unwrap();
+        writer.relation(interacts, &EdgeData { sources, targets, ..EdgeData::default() }).unwrap();
         writer.publish(&[]).unwrap()
     };
     assert_eq!(write([(0, 1), (1, 2), (0, 2)]), write([(0, 2), (2, 1), (0, 1)]));
@@ -134,7 +134,148 @@ fn another_version_is_named() {
     let mut bytes = std::fs::read(folder.join("graph.relata")).unwrap();
     bytes[8] = 9;
     std::fs::write(folder.join("graph.relata"), bytes).unwrap();
-    let Err(Error::Version { found: 9, expected: 1, .. }) = Snapshot::open(&folder) else { panic!() };
+    let Err(Error::Version { found: 9, expected: format::VERSION, .. }) = Snapshot::open(&folder) else { panic!() };
+}
+
+/// Edges as people would list them: source, target, time, number, category.
+type Row = (u32, u32, i64, Option<u32>, Option<String>, u32);
+
+#[test]
+fn sorted_rows_are_those_of_a_plain_sort_in_memory_and_from_the_disk() {
+    let text = r#"
+        [node.a]
+        [node.b]
+        [[relation]]
+        name = "thin"
+        source = "a"
+        target = "b"
+        [[relation]]
+        name = "light"
+        source = "a"
+        target = "b"
+        attributes.weight = { kind = "number" }
+        [[relation]]
+        name = "timed"
+        source = "a"
+        target = "b"
+        attributes = { weight = { kind = "number" }, when = { kind = "time" }, kind = { kind = "category" } }
+        [[relation]]
+        name = "broad"
+        source = "b"
+        target = "b"
+        attributes = { weight = { kind = "number" }, when = { kind = "time" }, kind = { kind = "category" }, rank = { kind = "count" } }
+    "#;
+    let schema = Schema::default().extended_by(text, "test.toml").unwrap();
+    let names: Vec<String> = ["late", "early", "unused", "middle"].map(String::from).to_vec();
+    for (name, edges, span) in [
+        ("thin", 200_000u64, 1u64),
+        ("light", 140_000, 1),
+        ("timed", 200_000, 300),
+        ("timed", 90_000, u64::MAX),
+        ("broad", 150_000, 9),
+    ] {
+        let relation = schema.relation(name).unwrap();
+        let known = schema.edge(relation);
+        let counts = [3000, 70];
+        let mut state = edges ^ span;
+        let mut next = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        let rows: Vec<Row> = (0..edges)
+            .map(|_| {
+                let source = next(u64::from(counts[known.source.index()])) as u32;
+                let time = match next(10) {
+                    0 => i64::MIN,
+                    _ if span == u64::MAX => (next(1 << 31) << 33 | next(1 << 31)) as i64 | 1,
+                    _ => next(span) as i64 - 5,
+                };
+                let kind = [Some(0), Some(1), Some(3), None][next(4) as usize].map(|code: usize| names[code].clone());
+                // Few different values, so that many edges are equal but for one thing.
+                (source, next(70) as u32, time, (next(4) > 0).then(|| next(5) as u32), kind, next(3) as u32)
+            })
+            .collect();
+        let place = |attribute: &str| known.attributes.iter().position(|known| known.name == attribute);
+        let mut data = EdgeData {
+            sources: rows.iter().map(|row| row.0).collect(),
+            targets: rows.iter().map(|row| row.1).collect(),
+            times: if place("when").is_some() { rows.iter().map(|row| row.2).collect() } else { vec![] },
+            attributes: vec![vec![]; known.attributes.len()],
+            categories: vec![vec![]; known.attributes.len()],
+        };
+        if let Some(at) = place("weight") {
+            let number = |row: &Row| row.3.map_or(EdgeValue::Missing, |number| EdgeValue::Number(number as f32 / 2.0));
+            data.attributes[at] = rows.iter().map(number).collect();
+        }
+        if let Some(at) = place("kind") {
+            let code = |name: &String| names.iter().position(|known| known == name).unwrap() as u32;
+            let category = |row: &Row| row.4.as_ref().map_or(EdgeValue::Missing, |name| EdgeValue::Category(code(name)));
+            data.attributes[at] = rows.iter().map(category).collect();
+            data.categories[at].clone_from(&names);
+        }
+        if let Some(at) = place("rank") {
+            data.attributes[at] = rows.iter().map(|row| EdgeValue::Number(row.5 as f32)).collect();
+        }
+        let written = [usize::MAX, 300_000, 0].map(|memory| {
+            let store = tempfile::tempdir().unwrap();
+            let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap().with_memory(memory);
+            for (id, count) in schema.node_type_ids().zip(counts) {
+                writer.nodes(id, &(0..count).map(|node| format!("{node:04}")).collect::<Vec<_>>()).unwrap();
+            }
+            writer.relation(relation, &data).unwrap();
+            (writer.publish(&[]).unwrap(), store)
+        });
+        assert!(written.iter().all(|(id, _)| *id == written[0].0), "the memory allowed changes nothing");
+        let snapshot = Snapshot::current(written[2].1.path()).unwrap();
+        snapshot.verify().unwrap();
+        for direction in Direction::BOTH {
+            // Missing numbers and categories sort behind all others, missing times before.
+            let mut plain: Vec<Row> = rows
+                .iter()
+                .cloned()
+                .map(|(source, target, time, number, kind, rank)| {
+                    let (near, far) = if direction == Direction::Outgoing { (source, target) } else { (target, source) };
+                    let time = if place("when").is_some() { time } else { 0 };
+                    let number = place("weight").and(number);
+                    let kind = place("kind").and(kind);
+                    (near, far, time, number, kind, place("rank").map_or(0, |_| rank))
+                })
+                .collect();
+            plain.sort_by_key(|(near, far, time, number, kind, rank)| {
+                (*near, *time, *far, number.unwrap_or(u32::MAX), kind.is_none(), kind.clone(), *rank)
+            });
+            let adjacency = snapshot.adjacency(relation, direction);
+            let numbers =
+                place("weight").map(|at| snapshot.edge_column(relation, direction, relata_schema::AttributeId(at as u16)));
+            let kinds = place("kind").map(|at| snapshot.edge_column(relation, direction, relata_schema::AttributeId(at as u16)));
+            let ranks = place("rank").map(|at| snapshot.edge_column(relation, direction, relata_schema::AttributeId(at as u16)));
+            let kind_names = place("kind").map(|at| snapshot.edge_categories(relation, relata_schema::AttributeId(at as u16)));
+            assert!(kind_names.as_ref().is_none_or(|names| names == &["early", "late", "middle"]));
+            let mut found: Vec<Row> = Vec::new();
+            for near in 0..counts[known.near(direction).index()] {
+                for at in adjacency.range(near) {
+                    let number = match numbers {
+                        Some(EdgeColumn::Number(numbers)) => Some(numbers[at]).filter(|n| !n.is_nan()).map(|n| (n * 2.0) as u32),
+                        _ => None,
+                    };
+                    let kind = match kinds {
+                        Some(EdgeColumn::Category(codes)) => {
+                            kind_names.as_ref().unwrap().get(codes[at] as usize).map(|&name| name.to_owned())
+                        }
+                        _ => None,
+                    };
+                    let rank = match ranks {
+                        Some(EdgeColumn::Number(ranks)) => ranks[at] as u32,
+                        _ => 0,
+                    };
+                    let time = if adjacency.times.is_empty() { 0 } else { adjacency.times.raw(at) };
+                    found.push((near, adjacency.targets[at], time, number, kind, rank));
+                }
+            }
+            assert_eq!(found.len(), plain.len());
+            assert!(found == plain, "{name} {direction}");
+        }
+    }
 }
 
 #[test]

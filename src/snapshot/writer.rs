@@ -1,56 +1,56 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-use relata_schema::{
-    AttributeId, AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Strand, Value,
-};
+use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, SourceRecord, Strand, Value};
 
-use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, checksum};
+use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, first_half};
 use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
+use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
 use crate::{Error, Result};
 
 /// Name of the one file of a snapshot.
 pub(super) const FILE: &str = "graph.relata";
 /// Name of the provenance beside it.
 pub(super) const SOURCES: &str = "sources.json";
+/// Bytes of memory that sorting a relation's edges may take.
+const MEMORY: usize = 1 << 30;
 /// Name of the file that says which snapshot is the current one.
 pub(super) const CURRENT: &str = "CURRENT";
 
 /// How the name of a folder begins in which a snapshot is being written.
 const WRITING: &str = "writing-";
 
-/// A relation's edges, in any order.
-#[derive(Clone, Debug, Default)]
-pub struct EdgeData {
-    /// Source nodes.
-    pub sources: Vec<u32>,
-    /// Target nodes.
-    pub targets: Vec<u32>,
-    /// One an edge, or empty where the relation has no time attribute; `i64::MIN` is missing.
-    pub times: Vec<i64>,
-    /// For each attribute of the relation, in its order: one an edge, or empty (missing throughout, or the time).
-    pub attributes: Vec<Vec<EdgeValue>>,
-    /// For each attribute of the relation, in its order: the names of its category codes, in any order, else empty.
-    pub categories: Vec<Vec<String>>,
-}
-
 /// Writes a snapshot: nodes of every type first, then columns and relations, then [`publish`](Self::publish).
 ///
 /// Dropping it before leaves nothing behind.
 pub struct SnapshotWriter {
     snapshots: PathBuf,
-    folder: PathBuf,
-    file: BufWriter<File>,
+    pub(super) folder: PathBuf,
+    file: File,
     position: u64,
     entries: Vec<Entry>,
-    schema: Schema,
-    counts: Vec<u32>,
+    pub(super) schema: Schema,
+    pub(super) counts: Vec<u32>,
+    /// Bytes that sorting a relation's edges may take; the rest goes to a temporary file.
+    pub(super) memory: usize,
     published: bool,
 }
+
+/// A section that is written a part at a time.
+pub(super) struct Section {
+    key: SectionKey,
+    offset: u64,
+    reserved: u64,
+    written: u64,
+    /// Bytes that the system was asked to write to the disk.
+    written_back: u64,
+    hasher: blake3::Hasher,
+}
+
+/// Bytes of a section that are written back at a time.
+const WRITE_BACK: u64 = 8 << 20;
 
 impl SnapshotWriter {
     /// Begins in a temporary folder under `<store>/snapshots/`.
@@ -66,35 +66,70 @@ impl SnapshotWriter {
         let mut writer = Self {
             snapshots,
             folder,
-            file: BufWriter::with_capacity(1 << 20, file),
-            position: 0,
+            file,
+            position: HEADER as u64,
             entries: Vec::new(),
             schema: schema.clone(),
             counts: vec![0; schema.node_types().len()],
+            memory: MEMORY,
             published: false,
         };
-        writer.write(&[0; HEADER])?;
         let text = serde_json::to_vec(schema).map_err(|error| Error::Training(format!("cannot write the schema: {error}")))?;
         writer.section(SectionKey::of(Part::Schema, 0), &text)?;
         Ok(writer)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.folder, "cannot write the snapshot"))?;
-        self.position += bytes.len() as u64;
+    /// Sets the bytes of memory that sorting a relation's edges may take (1 GiB unless told otherwise); what is above goes
+    /// to a temporary file beside the snapshot.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Takes a place in the file for a section of so many bytes.
+    pub(super) fn begin(&mut self, key: SectionKey, bytes: u64) -> Section {
+        let offset = self.position.next_multiple_of(ALIGNMENT as u64);
+        self.position = offset + bytes;
+        Section { key, offset, reserved: bytes, written: 0, written_back: 0, hasher: blake3::Hasher::new() }
+    }
+
+    /// Appends to a section.
+    pub(super) fn put(&self, section: &mut Section, bytes: &[u8]) -> Result<()> {
+        debug_assert!(section.written + bytes.len() as u64 <= section.reserved);
+        let failed = Error::io(&self.folder, "cannot write the snapshot");
+        write_at(&self.file, bytes, section.offset + section.written).map_err(failed)?;
+        section.hasher.update(bytes);
+        section.written += bytes.len() as u64;
+        if section.written - section.written_back >= WRITE_BACK {
+            begin_writing_back(&self.file, section.offset + section.written_back, section.written - section.written_back);
+            section.written_back = section.written;
+        }
         Ok(())
     }
 
+    /// Lists a section that is whole.
+    pub(super) fn end(&mut self, section: Section) {
+        debug_assert_eq!(section.written, section.reserved);
+        let Section { key, offset, written: length, hasher, .. } = section;
+        self.entries.push(Entry { key, offset, length, checksum: first_half(&hasher.finalize()) });
+    }
+
     fn section<T: bytemuck::NoUninit>(&mut self, key: SectionKey, values: &[T]) -> Result<()> {
-        let padding = (ALIGNMENT - (self.position as usize) % ALIGNMENT) % ALIGNMENT;
-        self.write(&[0; ALIGNMENT][..padding])?;
         let bytes: &[u8] = bytemuck::cast_slice(values);
-        self.entries.push(Entry { key, offset: self.position, length: bytes.len() as u64, checksum: checksum(bytes) });
-        self.write(bytes)
+        let mut section = self.begin(key, bytes.len() as u64);
+        self.put(&mut section, bytes)?;
+        self.end(section);
+        Ok(())
     }
 
     /// Offsets and bytes of a list of texts.
-    fn texts<'a>(&mut self, offsets: SectionKey, bytes: SectionKey, texts: impl Iterator<Item = &'a str>) -> Result<()> {
+    pub(super) fn texts<'a>(
+        &mut self,
+        offsets: SectionKey,
+        bytes: SectionKey,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
         let mut ends = vec![0_u64];
         let mut joined = Vec::new();
         for text in texts {
@@ -109,22 +144,23 @@ impl SnapshotWriter {
     ///
     /// # Errors
     /// When they are not ascending, too many, or cannot be written.
-    pub fn nodes(&mut self, node_type: NodeTypeId, keys: &[String]) -> Result<()> {
+    pub fn nodes<K: AsRef<str>>(&mut self, node_type: NodeTypeId, keys: &[K]) -> Result<()> {
         let what = || format!("nodes of type {}", self.schema.node(node_type).name);
         let limit = |found: usize| Error::Limit { what: what(), found: found as u64, most: u64::from(u32::MAX - 1) };
         self.counts[node_type.index()] = match u32::try_from(keys.len()) {
             Ok(count) if count < u32::MAX => count,
             _ => return Err(limit(keys.len())),
         };
-        if let Some(pair) = keys.windows(2).find(|pair| pair[0] >= pair[1]) {
+        let keys = || keys.iter().map(AsRef::as_ref);
+        if let Some((one, next)) = keys().zip(keys().skip(1)).find(|(one, next)| one >= next) {
             return Err(Error::Setting {
                 setting: what(),
-                found: format!("`{}` before `{}`", pair[0], pair[1]),
+                found: format!("`{one}` before `{next}`"),
                 expected: "keys in ascending order, each once".to_owned(),
             });
         }
         let key = |part| SectionKey::of(part, node_type.0);
-        self.texts(key(Part::KeyOffsets), key(Part::KeyBytes), keys.iter().map(String::as_str))
+        self.texts(key(Part::KeyOffsets), key(Part::KeyBytes), keys())
     }
 
     /// A column of a node attribute, in node order. One that is never given is missing throughout.
@@ -248,91 +284,6 @@ impl SnapshotWriter {
         self.section(key(Part::NodeValues), &codes)
     }
 
-    /// A relation's edges. One that is never given has none.
-    ///
-    /// # Errors
-    /// When the columns differ in length, an end is no node of its type, or it cannot be written.
-    pub fn relation(&mut self, id: RelationId, mut data: EdgeData) -> Result<()> {
-        let relation = self.schema.edge(id).clone();
-        let title = self.schema.relation_title(id);
-        self.check_edges(&title, &relation, &data)?;
-        if data.sources.is_empty() {
-            return Ok(());
-        }
-        let mut columns = Vec::new();
-        for (at, attribute) in relation.attributes.iter().enumerate() {
-            let values = data.attributes.get_mut(at).map(std::mem::take).unwrap_or_default();
-            if values.iter().all(|value| *value == EdgeValue::Missing) {
-                continue;
-            }
-            let is_category = attribute.kind == AttributeKind::Category;
-            let (names, codes) = sorted_names(data.categories.get(at).map_or(&[], Vec::as_slice), &values);
-            if is_category {
-                let key = |part| SectionKey::attribute(part, id.0, at as u16);
-                self.texts(key(Part::EdgeNameOffsets), key(Part::EdgeNameBytes), names.iter().map(String::as_str))?;
-            }
-            let words: Vec<u32> = values
-                .iter()
-                .map(|value| match value {
-                    EdgeValue::Number(number) if !is_category => number.to_bits(),
-                    EdgeValue::Category(code) if is_category => codes.get(*code as usize).copied().unwrap_or(u32::MAX),
-                    _ if is_category => u32::MAX,
-                    _ => f32::NAN.to_bits(),
-                })
-                .collect();
-            columns.push((at as u16, words));
-        }
-        if relation.symmetric {
-            mirror(&mut data, &mut columns);
-        }
-        let walks: &[Direction] = if relation.symmetric { &[Direction::Outgoing] } else { &Direction::BOTH };
-        for &direction in walks {
-            let near_count = self.counts[relation.near(direction).index()];
-            let (near, far) = match direction {
-                Direction::Outgoing => (&data.sources, &data.targets),
-                Direction::Incoming => (&data.targets, &data.sources),
-            };
-            let (offsets, order) = sorted(near_count, near, far, &data.times, &columns);
-            let key = |part| SectionKey::of(part, id.0).toward(direction);
-            self.section(key(Part::EdgeOffsets), &offsets)?;
-            self.section(key(Part::EdgeTargets), &order.par_iter().map(|&at| far[at as usize]).collect::<Vec<u32>>())?;
-            if !data.times.is_empty() {
-                self.section(key(Part::EdgeTimes), &order.par_iter().map(|&at| data.times[at as usize]).collect::<Vec<i64>>())?;
-            }
-            for (attribute, words) in &columns {
-                let key = SectionKey::attribute(Part::EdgeValues, id.0, *attribute).toward(direction);
-                self.section(key, &order.par_iter().map(|&at| words[at as usize]).collect::<Vec<u32>>())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_edges(&self, title: &str, relation: &relata_schema::Relation, data: &EdgeData) -> Result<()> {
-        let edges = data.sources.len();
-        if edges >= u32::MAX as usize {
-            return Err(Error::Limit { what: format!("edges of {title}"), found: edges as u64, most: u64::from(u32::MAX - 1) });
-        }
-        let odd = |length: usize| length != 0 && length != edges;
-        if data.targets.len() != edges || odd(data.times.len()) || data.attributes.iter().any(|column| odd(column.len())) {
-            return Err(Error::Setting {
-                setting: format!("edges of {title}"),
-                found: "columns of different lengths".to_owned(),
-                expected: format!("{edges} of each"),
-            });
-        }
-        for (ends, node_type) in [(&data.sources, relation.source), (&data.targets, relation.target)] {
-            let count = self.counts[node_type.index()];
-            if let Some(&outside) = ends.iter().find(|&&end| end >= count) {
-                return Err(Error::Setting {
-                    setting: format!("edges of {title}"),
-                    found: format!("node {outside}"),
-                    expected: format!("below {count}, the number of nodes of {}", self.schema.node(node_type).name),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Syncs, renames to the content's identity, and makes it the store's current snapshot. The one before stays
     /// for readers that are about to open it; older ones go.
     ///
@@ -370,11 +321,10 @@ impl SnapshotWriter {
 
     fn write_table(&mut self) -> Result<(u64, Vec<u8>)> {
         self.entries.sort_by_key(|entry| entry.key);
-        let padding = (ALIGNMENT - (self.position as usize) % ALIGNMENT) % ALIGNMENT;
-        self.write(&[0; ALIGNMENT][..padding])?;
         let table: Vec<u8> = self.entries.iter().flat_map(|entry| entry.to_bytes()).collect();
-        let offset = self.position;
-        self.write(&table)?;
+        let offset = self.position.next_multiple_of(ALIGNMENT as u64);
+        self.position = offset + table.len() as u64;
+        write_at(&self.file, &table, offset).map_err(Error::io(&self.folder, "cannot write the snapshot"))?;
         Ok((offset, table))
     }
 
@@ -387,13 +337,7 @@ impl SnapshotWriter {
         header[24..32].copy_from_slice(&self.position.to_le_bytes());
         header[32..].copy_from_slice(blake3::hash(table).as_bytes());
         let io = Error::io(&self.folder, "cannot write the snapshot's header");
-        let finish = |file: &mut BufWriter<File>| {
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(&header)?;
-            file.flush()?;
-            file.get_ref().sync_all()
-        };
-        finish(&mut self.file).map_err(io)
+        write_at(&self.file, &header, 0).and_then(|()| self.file.sync_all()).map_err(io)
     }
 }
 
@@ -424,100 +368,6 @@ fn remove_older(snapshots: &Path, keep: &[Option<SnapshotId>]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a small file whole or not at all, and durably.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("writing");
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        Error::io(path, "cannot write")(error)
-    })?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes renames and removals in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder, "cannot sync the folder"))
-}
-
-/// Names in byte order that some value uses, and each old code's new one.
-fn sorted_names(names: &[String], values: &[EdgeValue]) -> (Vec<String>, Vec<u32>) {
-    let mut used = vec![false; names.len()];
-    for value in values {
-        if let EdgeValue::Category(code) = value
-            && let Some(used) = used.get_mut(*code as usize)
-        {
-            *used = true;
-        }
-    }
-    let mut kept: Vec<String> = names.iter().zip(&used).filter(|&(_, &used)| used).map(|(name, _)| name.clone()).collect();
-    kept.sort_unstable();
-    kept.dedup();
-    let codes = names.iter().map(|name| kept.binary_search(name).map_or(u32::MAX, |code| code as u32)).collect();
-    (kept, codes)
-}
-
-/// Gives a symmetric relation's edges their other direction; an edge from a node to itself stays one.
-fn mirror(data: &mut EdgeData, columns: &mut [(u16, Vec<u32>)]) {
-    for at in 0..data.sources.len() {
-        let (source, target) = (data.sources[at], data.targets[at]);
-        if source == target {
-            continue;
-        }
-        data.sources.push(target);
-        data.targets.push(source);
-        if !data.times.is_empty() {
-            data.times.push(data.times[at]);
-        }
-        for (_, words) in columns.iter_mut() {
-            words.push(words[at]);
-        }
-    }
-}
-
-/// Offsets of each near node's edges, and the edges in their order: by near node, time, far node, attributes.
-fn sorted(near_count: u32, near: &[u32], far: &[u32], times: &[i64], columns: &[(u16, Vec<u32>)]) -> (Vec<u64>, Vec<u32>) {
-    let mut offsets = vec![0_u64; near_count as usize + 1];
-    for &node in near {
-        offsets[node as usize + 1] += 1;
-    }
-    for at in 1..offsets.len() {
-        offsets[at] += offsets[at - 1];
-    }
-    let mut next = offsets.clone();
-    let mut order = vec![0_u32; near.len()];
-    for (edge, &node) in near.iter().enumerate() {
-        order[next[node as usize] as usize] = edge as u32;
-        next[node as usize] += 1;
-    }
-    let compare = |&one: &u32, &other: &u32| {
-        let (one, other) = (one as usize, other as usize);
-        let time = |at: usize| times.get(at).copied().unwrap_or_default();
-        (time(one), far[one]).cmp(&(time(other), far[other])).then_with(|| {
-            columns
-                .iter()
-                .map(|(_, words)| words[one].cmp(&words[other]))
-                .find(|found| found.is_ne())
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
-    };
-    let mut lists = Vec::with_capacity(near_count as usize);
-    let mut rest = order.as_mut_slice();
-    for pair in offsets.windows(2) {
-        let (list, behind) = rest.split_at_mut((pair[1] - pair[0]) as usize);
-        lists.push(list);
-        rest = behind;
-    }
-    lists.par_iter_mut().with_min_len(1024).for_each(|list| list.sort_unstable_by(compare));
-    drop(lists);
-    (offsets, order)
 }
 
 /// A column of a part of intervals, with a filler where the interval is missing.

@@ -27,38 +27,48 @@ pub(super) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     }
     let longest = (0..=64).rev().find(|&bits| of_length[bits] > 0).unwrap_or(0);
     let (mut width, mut best, mut exceptions) = (longest, (values.len() * longest).div_ceil(8) as u64, 0);
+    let mut longer = 0;
     for candidate in (0..longest).rev() {
-        exceptions += of_length[candidate + 1];
+        longer += of_length[candidate + 1];
         // One byte for the distance, and the high bits in groups of seven.
-        let bytes = (values.len() * candidate).div_ceil(8) as u64 + exceptions * (1 + (longest - candidate).div_ceil(7) as u64);
+        let bytes = (values.len() * candidate).div_ceil(8) as u64 + longer * (1 + (longest - candidate).div_ceil(7) as u64);
         if bytes < best {
-            (width, best) = (candidate, bytes);
+            (width, best, exceptions) = (candidate, bytes, longer);
         }
     }
     put_varint(out, least);
     out.push(width as u8);
-    let large = |&value: &u64| length(value - least) > width;
-    put_varint(out, values.iter().filter(|value| large(value)).count() as u64);
-    let (mut pending, mut filled) = (0u128, 0);
-    for &value in values {
-        let low = if width == 64 { value - least } else { (value - least) & ((1 << width) - 1) };
-        pending |= u128::from(low) << filled;
-        filled += width;
-        while filled >= 8 {
-            out.push(pending as u8);
-            pending >>= 8;
-            filled -= 8;
-        }
-    }
-    if filled > 0 {
-        out.push(pending as u8);
+    put_varint(out, exceptions);
+    put_bits(out, values, least, width as u32);
+    if exceptions == 0 {
+        return;
     }
     let mut last = 0;
-    for (at, value) in values.iter().enumerate().filter(|(_, value)| large(value)) {
+    for (at, value) in values.iter().enumerate().filter(|&(_, &value)| length(value - least) > width) {
         put_varint(out, (at - last) as u64);
         put_varint(out, (value - least) >> width);
         last = at;
     }
+}
+
+/// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
+fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
+    if width == 0 {
+        return;
+    }
+    let mask = u64::MAX >> (64 - width);
+    let (mut pending, mut filled) = (0u64, 0);
+    for &value in values {
+        let low = (value - least) & mask;
+        pending |= low << filled;
+        filled += width;
+        if filled >= 64 {
+            out.extend_from_slice(&pending.to_le_bytes());
+            filled -= 64;
+            pending = if filled == 0 { 0 } else { low >> (width - filled) };
+        }
+    }
+    out.extend_from_slice(&pending.to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
 
 fn length(value: u64) -> usize {
@@ -110,49 +120,67 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint()?).ok().filter(|&count| count <= most).ok_or(Malformed("a count is too large"))
     }
 
-    /// A run of `count` numbers, as [`put_packed`] wrote it.
-    pub(super) fn packed(&mut self, count: usize) -> Result<Vec<u64>, Malformed> {
+    /// A run of `count` numbers, as [`put_packed`] wrote it, behind those that `values` has.
+    pub(super) fn packed(&mut self, count: usize, values: &mut Vec<u64>) -> Result<(), Malformed> {
         if count == 0 {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let least = self.varint()?;
-        let width = usize::from(self.byte()?);
+        let width = u32::from(self.byte()?);
         if width > 64 {
             return Err(Malformed("a width is above 64 bits"));
         }
         let exceptions = self.count(count)?;
-        let packed = self.take((count * width).div_ceil(8))?;
-        // Padded, so that the 16 bytes from any value's first byte exist.
-        let mut padded = Vec::with_capacity(packed.len() + 16);
-        padded.extend_from_slice(packed);
-        padded.resize(packed.len() + 16, 0);
-        let mut values = Vec::with_capacity(count);
-        if width <= 56 {
-            let mask = (1u64 << width) - 1;
-            values.extend((0..count).map(|at| {
-                let bit = at * width;
-                let word: [u8; 8] = padded[bit / 8..bit / 8 + 8].try_into().expect("the range is 8 long");
-                ((u64::from_le_bytes(word) >> (bit % 8)) & mask).wrapping_add(least)
-            }));
-        } else {
-            let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-            values.extend((0..count).map(|at| {
-                let bit = at * width;
-                let word: [u8; 16] = padded[bit / 8..bit / 8 + 16].try_into().expect("the range is 16 long");
-                ((u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask).wrapping_add(least)
-            }));
-        }
-        let mut at = 0usize;
+        let behind = self.rest;
+        let packed = self.take((count * width as usize).div_ceil(8))?;
+        let start = values.len();
+        unpack(packed, behind, least, width, count, values);
+        let mut at = start;
         for _ in 0..exceptions {
             at = at.saturating_add(self.count(count)?);
             let high = self.varint()?;
-            if width == 64 || high.leading_zeros() < width as u32 {
+            if width == 64 || high.leading_zeros() < width {
                 return Err(Malformed("an exception is longer than 64 bits"));
             }
             let value = values.get_mut(at).ok_or(Malformed("an exception lies outside"))?;
             *value = value.wrapping_add(high << width);
         }
-        Ok(values)
+        Ok(())
+    }
+}
+
+/// Reads `count` numbers of `width` bits, each plus `least`. `behind` begins with `packed` and may go on.
+fn unpack(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
+    if width == 0 {
+        return values.resize(values.len() + count, least);
+    }
+    let mask = u64::MAX >> (64 - width);
+    let width = width as usize;
+    if width > 56 {
+        let byte = |at: usize| packed.get(at).copied().unwrap_or(0);
+        values.extend((0..count).map(|at| {
+            let bit = at * width;
+            let word: [u8; 16] = std::array::from_fn(|offset| byte(bit / 8 + offset));
+            ((u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask).wrapping_add(least)
+        }));
+        return;
+    }
+    let read = |bytes: &[u8], bit: usize| {
+        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        ((word >> (bit % 8)) & mask).wrapping_add(least)
+    };
+    // Of the last values, the eight bytes from their first one may not be there: they are read from a padded copy.
+    let safe = (behind.len().saturating_sub(8) * 8 / width).min(count);
+    values.extend((0..safe).map(|at| read(behind, at * width)));
+    let from = safe * width / 8;
+    let mut tail = [0u8; 24];
+    let rest = &packed[from.min(packed.len())..];
+    if rest.len() + 8 <= tail.len() {
+        tail[..rest.len()].copy_from_slice(rest);
+        values.extend((safe..count).map(|at| read(&tail, at * width - from * 8)));
+    } else {
+        let padded = [rest, &[0; 8]].concat();
+        values.extend((safe..count).map(|at| read(&padded, at * width - from * 8)));
     }
 }
 
@@ -166,7 +194,9 @@ mod tests {
         let mut bytes = Vec::new();
         put_packed(&mut bytes, values);
         let mut reader = Reader::new(&bytes);
-        assert_eq!(reader.packed(values.len()).unwrap(), values);
+        let mut read = vec![5];
+        reader.packed(values.len(), &mut read).unwrap();
+        assert_eq!(read[1..], *values);
         assert!(reader.is_at_end());
         bytes.len()
     }
@@ -184,6 +214,25 @@ mod tests {
         assert!(round_trip(&values) < without + 12);
     }
 
+    #[test]
+    fn numbers_of_every_width_read_back_whatever_follows() {
+        for width in 0..=64u32 {
+            for count in [1usize, 2, 7, 8, 9, 63, 64, 65, 300] {
+                let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
+                let values: Vec<u64> = (0..count as u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask).collect();
+                let mut bytes = Vec::new();
+                put_packed(&mut bytes, &values);
+                for padding in [0, 1, 7, 8, 20] {
+                    let mut behind = bytes.clone();
+                    behind.resize(bytes.len() + padding, 0xff);
+                    let mut read = Vec::new();
+                    Reader::new(&behind).packed(count, &mut read).unwrap();
+                    assert_eq!(read, values, "width {width}, {count} values, {padding} bytes behind");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn packed_numbers_read_back(
@@ -195,7 +244,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0usize..600) {
-            let _ = Reader::new(&bytes).packed(count);
+            let _ = Reader::new(&bytes).packed(count, &mut Vec::new());
             let _ = Reader::new(&bytes).varint();
         }
     }

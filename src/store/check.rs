@@ -10,7 +10,7 @@ use super::Store;
 use super::dictionary::{self, Owner};
 use super::key::Run;
 use super::nodes::NodeSet;
-use super::posting::{NO_TIME, Postings};
+use super::posting::{Decoder, Postings};
 use super::segment::{Block, Segment, SegmentEntry};
 use crate::{Error, Result, progress};
 
@@ -199,7 +199,7 @@ impl Store {
     }
 }
 
-/// The edges of one direction: how many, and a sum of their hashes that does not depend on their order.
+/// The edges of one direction: how many, and a sum of hashes of their ends that does not depend on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Edges {
     count: u64,
@@ -208,18 +208,12 @@ struct Edges {
 
 impl Edges {
     fn add(&mut self, postings: &Postings, direction: Direction) {
-        for (edge, (&near, &far)) in postings.nears.iter().zip(&postings.fars).enumerate() {
+        for (&near, &far) in postings.nears.iter().zip(&postings.fars) {
             let (source, target) = match direction {
                 Direction::Outgoing => (near, far),
                 Direction::Incoming => (far, near),
             };
-            let time = postings.times.get(edge).copied().unwrap_or(NO_TIME);
-            let mut hash = mixed(u64::from(source) << 32 | u64::from(target));
-            hash = mixed(hash ^ time as u64);
-            for column in &postings.attributes {
-                hash = mixed(hash ^ u64::from(column[edge]));
-            }
-            self.sum = self.sum.wrapping_add(hash);
+            self.sum = self.sum.wrapping_add(mixed(u64::from(source) << 32 | u64::from(target)));
         }
         self.count += postings.len() as u64;
     }
@@ -252,11 +246,12 @@ fn refers_beyond(
             Ok(unnamed(node_type, &mut segment.column(block, schema)?.iter().map(|(node, _)| *node)))
         }
         Run::Postings { relation, direction } => {
-            let postings = segment.postings(block, schema)?;
+            let mut decoder = Decoder::default();
+            let postings = segment.postings(block, schema, &mut decoder)?;
             let Some(ends) = schema.relations().get(relation.index()) else {
                 return Ok(Some("the schema has no such relation".to_owned()));
             };
-            edges.entry((relation, direction)).or_default().add(&postings, direction);
+            edges.entry((relation, direction)).or_default().add(postings, direction);
             let near = unnamed(ends.near(direction), &mut postings.nears.iter().copied());
             Ok(near.or_else(|| unnamed(ends.far(direction), &mut postings.fars.iter().copied())))
         }

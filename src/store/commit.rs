@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::dictionary::DictionaryEntry;
 use super::engine::{Engine, Tree};
 use super::segment::SegmentEntry;
-use crate::snapshot::write_durably;
+use crate::disk::write_durably;
 use crate::{Error, Result};
 
 const KEY: &[u8] = b"commit";

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::snapshot::sync_folder;
+use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.

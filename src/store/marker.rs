@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::snapshot::write_durably;
+use crate::disk::write_durably;
 use crate::{Error, Result};
 
 const NAME: &str = "STORE";

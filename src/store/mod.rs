@@ -49,6 +49,7 @@ mod column;
 mod commit;
 mod dictionary;
 mod engine;
+mod index;
 mod key;
 mod load;
 mod lock;
@@ -66,7 +67,7 @@ mod store;
 mod tests;
 
 pub use check::{Checked, Finding};
-pub use load::{Load, LoadOptions};
+pub use load::{EdgeBatch, Load, LoadOptions};
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.

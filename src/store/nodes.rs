@@ -66,7 +66,8 @@ pub(super) fn encode(nodes: &[u32]) -> Vec<u8> {
 pub(super) fn decode(first: u32, payload: &[u8]) -> Result<Vec<u32>, Malformed> {
     let mut reader = Reader::new(payload);
     let count = reader.count(BLOCK_NODES)?;
-    let gaps = reader.packed(count.saturating_sub(1))?;
+    let mut gaps = Vec::with_capacity(count);
+    reader.packed(count.saturating_sub(1), &mut gaps)?;
     if count == 0 || !reader.is_at_end() {
         return Err(Malformed("it is no list of nodes"));
     }

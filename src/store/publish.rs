@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
+use rayon::prelude::*;
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId};
 
 use super::Store;
@@ -11,9 +12,8 @@ use super::dictionary::Owner;
 use super::key::Run;
 use super::nodes::NodeSet;
 use super::posting::{MISSING, NO_TIME};
-use super::segment::Segment;
-use super::store::edge_value;
-use crate::snapshot::{EdgeData, SnapshotId, SnapshotWriter};
+use super::segment::{Block, Segment};
+use crate::snapshot::{EdgeBlock, EdgeStream, SnapshotId, SnapshotWriter};
 use crate::{Error, Result, progress};
 
 /// The number of a node that is not in the snapshot.
@@ -87,8 +87,8 @@ impl Pass<'_> {
         if let Some(&node) = nodes.last().filter(|&&node| node >= names.len()) {
             return Err(self.unknown(node_type, node));
         }
-        nodes.sort_unstable_by_key(|&node| names.get(node));
-        let keys: Vec<String> = nodes.iter().map(|&node| names.get(node).to_owned()).collect();
+        nodes.par_sort_unstable_by_key(|&node| (prefix(names.get(node)), names.get(node)));
+        let keys: Vec<&str> = nodes.iter().map(|&node| names.get(node)).collect();
         writer.nodes(node_type, &keys)?;
         let mut new = vec![ABSENT; names.len() as usize];
         for (at, &node) in (0u32..).zip(&nodes) {
@@ -123,42 +123,20 @@ impl Pass<'_> {
 
     fn relation(&self, relation: RelationId, sources: &Numbers, targets: &Numbers, writer: &mut SnapshotWriter) -> Result<()> {
         let known = self.store.schema().edge(relation);
-        let timed = known.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time);
-        let mut data = EdgeData {
-            attributes: vec![Vec::new(); known.attributes.len()],
-            categories: vec![Vec::new(); known.attributes.len()],
-            ..EdgeData::default()
-        };
-        for segment in &self.segments {
-            for block in segment.run(Run::Postings { relation, direction: Direction::Outgoing }) {
-                let postings = segment.postings(block, self.store.schema())?;
-                for (&source, &target) in postings.nears.iter().zip(&postings.fars) {
-                    data.sources.push(sources.of(source).ok_or_else(|| self.unknown(known.source, source))?);
-                    data.targets.push(targets.of(target).ok_or_else(|| self.unknown(known.target, target))?);
-                }
-                match (timed, postings.times.is_empty()) {
-                    (true, false) => data.times.extend(&postings.times),
-                    (true, true) => data.times.resize(data.sources.len(), NO_TIME),
-                    (false, _) => {}
-                }
-                for (at, (column, attribute)) in data.attributes.iter_mut().zip(&known.attributes).enumerate() {
-                    if attribute.kind != AttributeKind::Time {
-                        let written = postings.attributes.get(at);
-                        let bits = |edge: usize| written.map_or(MISSING, |written| written[edge]);
-                        column.extend((0..postings.len()).map(|edge| edge_value(attribute.kind, bits(edge))));
-                    }
-                }
-                self.bar.inc(1);
-            }
-        }
+        let run = Run::Postings { relation, direction: Direction::Outgoing };
+        let pieces = (self.segments.iter())
+            .flat_map(|segment| segment.run(run).chunks(PIECE_BLOCKS).map(move |blocks| (segment.as_ref(), blocks)))
+            .collect();
+        let edges = self.store.edge_count(relation);
+        let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges };
+        let mut categories = vec![Vec::new(); known.attributes.len()];
         for (at, attribute) in (0u16..).zip(&known.attributes) {
             if attribute.kind == AttributeKind::Category {
-                let at = AttributeId(at);
-                let names = self.store.read_names(Owner::Categories(relation, at))?;
-                data.categories[at.index()] = (0..names.len()).map(|code| names.get(code).to_owned()).collect();
+                let names = self.store.read_names(Owner::Categories(relation, AttributeId(at)))?;
+                categories[usize::from(at)] = (0..names.len()).map(|code| names.get(code).to_owned()).collect();
             }
         }
-        writer.relation(relation, data)
+        writer.relation_from(relation, &stream, &categories)
     }
 
     /// A block refers to a node that no live segment names, which no load writes.
@@ -169,5 +147,71 @@ impl Pass<'_> {
             found: "a block refers to it, and no source names it".to_owned(),
             remedy: super::REMEDY_DAMAGED.to_owned(),
         }
+    }
+}
+
+/// A key's first eight bytes as a number that sorts as they do; most keys differ in them.
+fn prefix(key: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(8);
+    bytes[..length].copy_from_slice(&key.as_bytes()[..length]);
+    u64::from_be_bytes(bytes)
+}
+
+/// Blocks that are read at once.
+const PIECE_BLOCKS: usize = 128;
+
+/// The committed edges of a relation.
+struct Stored<'p, 's> {
+    pass: &'p Pass<'s>,
+    relation: RelationId,
+    ends: [&'p Numbers; 2],
+    pieces: Vec<(&'p Segment, &'p [Block])>,
+    edges: u64,
+}
+
+impl EdgeStream for Stored<'_, '_> {
+    fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn edges(&self) -> u64 {
+        self.edges
+    }
+
+    fn read(&self, piece: usize, into: &mut EdgeBlock) -> Result<()> {
+        let (segment, blocks) = self.pieces[piece];
+        let schema = self.pass.store.schema();
+        let known = schema.edge(self.relation);
+        let [sources, targets] = self.ends;
+        segment.postings_of(blocks, schema, |postings| {
+            let before = into.sources.len();
+            let number = |numbers: &Numbers, node_type, node| numbers.of(node).ok_or_else(|| self.pass.unknown(node_type, node));
+            for &source in &postings.nears {
+                into.sources.push(number(sources, known.source, source)?);
+            }
+            for &target in &postings.fars {
+                into.targets.push(number(targets, known.target, target)?);
+            }
+            if !postings.times.is_empty() {
+                into.times.resize(before, NO_TIME);
+                into.times.extend(&postings.times);
+            }
+            // Blocks from before the relation had an attribute have no column of it.
+            into.attributes.resize_with(known.attributes.len().max(into.attributes.len()), Vec::new);
+            for (column, values) in into.attributes.iter_mut().zip(&postings.attributes) {
+                column.resize(before, MISSING);
+                column.extend(values);
+            }
+            for column in into.attributes.iter_mut().filter(|column| !column.is_empty()) {
+                column.resize(into.sources.len(), MISSING);
+            }
+            if !into.times.is_empty() {
+                into.times.resize(into.sources.len(), NO_TIME);
+            }
+            Ok(())
+        })?;
+        self.pass.bar.inc(blocks.len() as u64);
+        Ok(())
     }
 }

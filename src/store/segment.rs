@@ -16,6 +16,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use relata_schema::{RelationId, Schema, Value};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,9 @@ use serde::{Deserialize, Serialize};
 use super::bytes::Malformed;
 use super::engine::{Engine, Tree};
 use super::key::{BlockKey, KEY_BYTES, Run};
-use super::posting::Postings;
-use super::{column, nodes};
+use super::posting::{Decoder, Postings};
+use super::{column, index, nodes};
+use crate::disk::{begin_writing_back, read_at};
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"RELATSEG";
@@ -34,7 +36,7 @@ const HEADER_BYTES: u64 = 16;
 const FRAME_BYTES: usize = KEY_BYTES + 8;
 pub(super) const CHECKSUM_BYTES: usize = 8;
 /// Blocks that share an entry of the database.
-const PAGE_BLOCKS: usize = 256;
+pub(super) const PAGE_BLOCKS: usize = 256;
 
 /// What the commit record says of a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,26 +69,41 @@ impl Block {
     }
 }
 
-/// A block with its frame and checksum, ready to be written.
-pub(super) struct Frame {
-    key: BlockKey,
-    last: u32,
+/// Blocks with their frames and checksums, one behind the other, ready to be written.
+pub(super) struct Frames {
+    segment: u32,
     bytes: Vec<u8>,
+    /// Their offsets count from the beginning of `bytes`.
+    blocks: Vec<Block>,
 }
 
-impl Frame {
-    pub(super) fn new(segment: u32, key: BlockKey, last: u32, payload: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(FRAME_BYTES + payload.len() + CHECKSUM_BYTES);
-        bytes.extend_from_slice(&key.to_bytes(segment));
-        bytes.extend_from_slice(&last.to_be_bytes());
+impl Frames {
+    pub(super) fn new(segment: u32) -> Self {
+        Self { segment, bytes: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// Appends a block, whose payload `write` appends. Keys ascend strictly.
+    pub(super) fn add(&mut self, key: BlockKey, last: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&head(self.segment, key, last, 0));
+        write(&mut self.bytes);
         // Block writers close a block long before its length needs more than 32 bits; a single longer value is refused by
         // `Load::set`.
-        bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-        bytes.extend_from_slice(payload);
-        let checksum = checksum(&bytes);
-        bytes.extend_from_slice(&checksum);
-        Self { key, last, bytes }
+        let length = (self.bytes.len() - start - FRAME_BYTES) as u32;
+        self.bytes[start + FRAME_BYTES - 4..start + FRAME_BYTES].copy_from_slice(&length.to_be_bytes());
+        let checksum = checksum(&self.bytes[start..]);
+        self.bytes.extend_from_slice(&checksum);
+        self.blocks.push(Block { key, last, length, offset: start as u64 });
     }
+}
+
+/// What stands before a payload.
+fn head(segment: u32, key: BlockKey, last: u32, length: u32) -> [u8; FRAME_BYTES] {
+    let mut head = [0; FRAME_BYTES];
+    head[..KEY_BYTES].copy_from_slice(&key.to_bytes(segment));
+    head[KEY_BYTES..KEY_BYTES + 4].copy_from_slice(&last.to_be_bytes());
+    head[KEY_BYTES + 4..].copy_from_slice(&length.to_be_bytes());
+    head
 }
 
 pub(super) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -108,9 +125,28 @@ pub(super) struct SegmentWriter {
     path: PathBuf,
     file: Option<BufWriter<File>>,
     offset: u64,
+    /// Bytes that the system was asked to write to the disk.
+    written_back: u64,
     blocks: Vec<Block>,
     hasher: blake3::Hasher,
     edges: Vec<(RelationId, u64)>,
+}
+
+/// Bytes of a segment that are written back at a time.
+const WRITE_BACK: u64 = 8 << 20;
+
+/// A segment that is written and is on its way to the disk.
+pub(super) struct Syncing {
+    path: PathBuf,
+    file: JoinHandle<std::io::Result<()>>,
+}
+
+impl Syncing {
+    /// Returns when the file is on the disk. The folder's entry is synced by the commit.
+    pub(super) fn wait(self) -> Result<()> {
+        let synced = self.file.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked")));
+        synced.map_err(Error::io(&self.path, "cannot write the segment"))
+    }
 }
 
 impl SegmentWriter {
@@ -123,22 +159,37 @@ impl SegmentWriter {
         header.extend_from_slice(&number.to_le_bytes());
         file.write_all(&header).map_err(Error::io(&path, "cannot write the segment"))?;
         let hasher = blake3::Hasher::new();
-        Ok(Self { number, path, file: Some(file), offset: HEADER_BYTES, blocks: Vec::new(), hasher, edges: Vec::new() })
+        Ok(Self {
+            number,
+            path,
+            file: Some(file),
+            offset: HEADER_BYTES,
+            written_back: 0,
+            blocks: Vec::new(),
+            hasher,
+            edges: Vec::new(),
+        })
     }
 
     pub(super) fn number(&self) -> u32 {
         self.number
     }
 
-    /// Appends a block. Keys ascend strictly.
-    pub(super) fn put(&mut self, frame: &Frame) -> Result<()> {
-        debug_assert!(self.blocks.last().is_none_or(|last| last.key < frame.key), "{:?}", frame.key);
+    /// Appends blocks. Keys ascend strictly.
+    pub(super) fn put(&mut self, frames: &Frames) -> Result<()> {
         let file = self.file.as_mut().expect("only `finish` and `drop` take it");
-        file.write_all(&frame.bytes).map_err(Error::io(&self.path, "cannot write the segment"))?;
-        self.hasher.update(&frame.bytes[frame.bytes.len() - CHECKSUM_BYTES..]);
-        let length = (frame.bytes.len() - FRAME_BYTES - CHECKSUM_BYTES) as u32;
-        self.blocks.push(Block { key: frame.key, last: frame.last, length, offset: self.offset });
-        self.offset += frame.bytes.len() as u64;
+        file.write_all(&frames.bytes).map_err(Error::io(&self.path, "cannot write the segment"))?;
+        for &block in &frames.blocks {
+            debug_assert!(self.blocks.last().is_none_or(|last| last.key < block.key), "{:?}", block.key);
+            let end = block.end() as usize;
+            self.hasher.update(&frames.bytes[end - CHECKSUM_BYTES..end]);
+            self.blocks.push(Block { offset: self.offset + block.offset, ..block });
+        }
+        self.offset += frames.bytes.len() as u64;
+        if self.offset - self.written_back >= WRITE_BACK {
+            begin_writing_back(file.get_ref(), self.written_back, self.offset - self.written_back);
+            self.written_back = self.offset;
+        }
         Ok(())
     }
 
@@ -147,15 +198,18 @@ impl SegmentWriter {
         self.edges.push((relation, edges));
     }
 
-    /// Returns when the file is on the disk. The folder's entry is synced by the commit.
-    pub(super) fn finish(mut self) -> Result<(SegmentEntry, Vec<Block>)> {
+    /// Begins to sync the file while the caller goes on.
+    pub(super) fn finish(mut self) -> Result<(SegmentEntry, Vec<Block>, Syncing)> {
         let file = self.file.take().expect("only `finish` and `drop` take it");
         let failed = |source| Error::Io { path: self.path.clone(), action: "cannot write the segment", source };
-        let synced = file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all());
-        if let Err(error) = synced {
+        let file = match file.into_inner() {
+            Ok(file) => std::thread::Builder::new().name("segment".to_owned()).spawn(move || file.sync_all()),
+            Err(error) => Err(error.into_error()),
+        };
+        let file = file.map_err(|error| {
             let _ = std::fs::remove_file(&self.path);
-            return Err(failed(error));
-        }
+            failed(error)
+        })?;
         let entry = SegmentEntry {
             number: self.number,
             blocks: self.blocks.len() as u64,
@@ -163,7 +217,8 @@ impl SegmentWriter {
             edges: std::mem::take(&mut self.edges),
             hash: *self.hasher.finalize().as_bytes(),
         };
-        Ok((entry, std::mem::take(&mut self.blocks)))
+        let syncing = Syncing { path: self.path.clone(), file };
+        Ok((entry, std::mem::take(&mut self.blocks), syncing))
     }
 }
 
@@ -177,14 +232,12 @@ impl Drop for SegmentWriter {
     }
 }
 
-/// The entries of the database that hold a segment's index: key (segment u32 BE, page u32 BE), value a bincode list of
-/// (block key, last node, length), and 8 bytes of checksum over key and value.
+/// The entries of the database that hold a segment's index: key (segment u32 BE, page u32 BE); value a page of blocks (see
+/// [`index`](super::index)), and 8 bytes of checksum over key and page.
 pub(super) fn index_pages(number: u32, blocks: &[Block]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     let page = move |(page, blocks): (usize, &[Block])| {
         let key = [number.to_be_bytes(), (page as u32).to_be_bytes()].concat();
-        let rows: Vec<([u8; KEY_BYTES], u32, u32)> =
-            blocks.iter().map(|block| (block.key.to_bytes(number), block.last, block.length)).collect();
-        let mut value = super::encoded(&rows);
+        let mut value = index::encode(blocks);
         let sum = checksum(&[key.as_slice(), value.as_slice()].concat());
         value.extend_from_slice(&sum);
         (key, value)
@@ -306,8 +359,9 @@ impl Segment {
     }
 
     /// A posting block, verified.
-    pub(super) fn postings(&self, block: &Block, schema: &Schema) -> Result<Postings> {
-        Postings::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
+    pub(super) fn postings<'d>(&self, block: &Block, schema: &Schema, decoder: &'d mut Decoder) -> Result<&'d Postings> {
+        let verified = self.read(block, schema)?;
+        decoder.decode(block.key.first, verified.payload()).map_err(self.malformed(block, schema))
     }
 
     /// A column block, verified: nodes and their values.
@@ -320,20 +374,44 @@ impl Segment {
         nodes::decode(block.key.first, self.read(block, schema)?.payload()).map_err(self.malformed(block, schema))
     }
 
+    /// Reads blocks that follow each other with one request, and gives each one's postings to `visit`, verified.
+    pub(super) fn postings_of(
+        &self,
+        blocks: &[Block],
+        schema: &Schema,
+        mut visit: impl FnMut(&Postings) -> Result<()>,
+    ) -> Result<()> {
+        let mut decoder = Decoder::default();
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(()) };
+        let mut bytes = vec![0; (last.end() - first.offset) as usize];
+        read_at(&self.file, &mut bytes, first.offset).map_err(Error::io(&self.path, "cannot read the segment"))?;
+        for block in blocks {
+            let frame = &bytes[(block.offset - first.offset) as usize..(block.end() - first.offset) as usize];
+            self.verify(block, frame, schema)?;
+            let payload = &frame[FRAME_BYTES..frame.len() - CHECKSUM_BYTES];
+            visit(decoder.decode(block.key.first, payload).map_err(self.malformed(block, schema))?)?;
+        }
+        Ok(())
+    }
+
     /// A block whose checksum and key are right.
     pub(super) fn read(&self, block: &Block, schema: &Schema) -> Result<Verified> {
         let mut frame = vec![0; (block.end() - block.offset) as usize];
         read_at(&self.file, &mut frame, block.offset).map_err(Error::io(&self.path, "cannot read the segment"))?;
+        self.verify(block, &frame, schema)?;
+        Ok(Verified { frame })
+    }
+
+    /// Sees that a frame's checksum and key are right.
+    fn verify(&self, block: &Block, frame: &[u8], schema: &Schema) -> Result<()> {
         let (body, sum) = frame.split_at(frame.len() - CHECKSUM_BYTES);
         if checksum(body) != sum {
             return Err(self.damaged(block, schema, "its checksum is not that of its bytes"));
         }
-        let expected = Frame::new(self.number, block.key, block.last, &[]);
-        let expected = &expected.bytes[..FRAME_BYTES - 4];
-        if body[..FRAME_BYTES - 4] != *expected || body[FRAME_BYTES - 4..FRAME_BYTES] != block.length.to_be_bytes() {
+        if body[..FRAME_BYTES] != head(self.number, block.key, block.last, block.length) {
             return Err(self.damaged(block, schema, "another block stands in its place"));
         }
-        Ok(Verified { frame })
+        Ok(())
     }
 
     /// The error for a block whose checksum is right but whose payload is not what this version writes.
@@ -380,11 +458,7 @@ fn read_index(engine: &Engine, entry: &SegmentEntry) -> Result<Vec<Block>> {
         if checksum(&[key, rows].concat()) != sum {
             return Err(wrong(page, "its checksum is not that of its bytes"));
         }
-        let rows: Vec<([u8; KEY_BYTES], u32, u32)> =
-            super::decoded(rows).map_err(|_| wrong(page, "it does not decode as a page"))?;
-        for (key, last, length) in rows {
-            let key = BlockKey::from_bytes(&key).filter(|&(number, _)| number == entry.number);
-            let (_, key) = key.ok_or_else(|| wrong(page, "it has a key that is none"))?;
+        for (key, last, length) in index::decode(entry.number, rows).map_err(|Malformed(found)| wrong(page, found))? {
             if blocks.last().is_some_and(|before| before.key >= key) {
                 return Err(wrong(page, "its keys do not ascend"));
             }
@@ -404,22 +478,4 @@ fn read_index(engine: &Engine, entry: &SegmentEntry) -> Result<Vec<Block>> {
 
 fn damaged(path: &Path, record: String, found: String) -> Error {
     Error::Damaged { path: path.to_owned(), record, found, remedy: super::REMEDY_DAMAGED.to_owned() }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes = &mut bytes[read..];
-        offset += read as u64;
-    }
-    Ok(())
 }

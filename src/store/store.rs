@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use relata_schema::{AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord};
+use relata_schema::{AttributeKind, Direction, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord};
 
 use super::commit::{Commit, Source};
 use super::dictionary::{self, DictionaryEntry, Owner};
@@ -13,10 +13,10 @@ use super::key::Run;
 use super::lock::Lock;
 use super::names::Names;
 use super::nodes::NodeSet;
-use super::posting::{MISSING, NO_TIME};
+use super::posting::{Decoder, MISSING, NO_TIME, Postings};
 use super::segment::{self, Segment, SegmentEntry};
 use super::{Load, LoadOptions, REMEDY_DAMAGED, marker};
-use crate::snapshot::sync_folder;
+use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// What a store's folder may hold before its marker is written.
@@ -245,32 +245,56 @@ impl Store {
         };
         let directions: &[Direction] = if known.symmetric { &Direction::BOTH } else { &[direction] };
         let mut neighbors = Vec::new();
+        let mut decoder = Decoder::default();
         for entry in self.commit.segments().filter(|entry| entry.edges.iter().any(|(id, _)| *id == relation)) {
             let segment = self.segment(entry)?;
             for (at, &direction) in directions.iter().enumerate() {
-                for block in segment.run_of(Run::Postings { relation, direction }, node) {
-                    let postings = segment.postings(block, self.schema())?;
-                    let start = postings.nears.partition_point(|&near| near < node);
-                    let end = postings.nears.partition_point(|&near| near <= node);
-                    // An edge from a node to itself stands in both directions, and is one.
-                    let edges = (start..end).filter(|&edge| at == 0 || postings.fars[edge] != node);
-                    neighbors.extend(edges.map(|edge| {
-                        Neighbor {
-                            node: postings.fars[edge],
-                            time: postings.times.get(edge).copied().filter(|&time| time != NO_TIME),
-                            attributes: (known.attributes.iter().enumerate())
-                                .map(|(at, attribute)| {
-                                    // Blocks from before the relation had the attribute have no column of it.
-                                    edge_value(attribute.kind, postings.attributes.get(at).map_or(MISSING, |column| column[edge]))
-                                })
-                                .collect(),
-                        }
-                    }));
-                }
+                // An edge from a node to itself stands in both directions, and is one.
+                self.edges_at(&segment, relation, direction, node, &mut decoder, |neighbor| {
+                    if at == 0 || neighbor.node != node {
+                        neighbors.push(neighbor);
+                    }
+                })?;
             }
         }
         neighbors.sort_by_key(|neighbor| (neighbor.time, neighbor.node));
         Ok(neighbors)
+    }
+
+    /// A segment's edges of a relation at a node.
+    fn edges_at(
+        &self,
+        segment: &Segment,
+        relation: RelationId,
+        direction: Direction,
+        node: u32,
+        decoder: &mut Decoder,
+        mut visit: impl FnMut(Neighbor),
+    ) -> Result<()> {
+        let known = self.schema().edge(relation);
+        let mut ends_only = Vec::new();
+        for block in segment.run_of(Run::Postings { relation, direction }, node) {
+            let postings = segment.postings(block, self.schema(), decoder)?;
+            let start = postings.nears.partition_point(|&near| near < node);
+            let end = postings.nears.partition_point(|&near| near <= node);
+            if direction == Direction::Incoming && !known.attributes.is_empty() && postings.holds_ends_only() {
+                ends_only.extend_from_slice(&postings.fars[start..end]);
+            } else {
+                (start..end).for_each(|edge| visit(neighbor(known, postings, edge)));
+            }
+        }
+        // Equal ones stand together: they are parallel edges, which their source's list has all of.
+        ends_only.dedup();
+        for source in ends_only {
+            for block in segment.run_of(Run::Postings { relation, direction: Direction::Outgoing }, source) {
+                let postings = segment.postings(block, self.schema(), decoder)?;
+                let start = postings.nears.partition_point(|&near| near < source);
+                let end = postings.nears.partition_point(|&near| near <= source);
+                let here = (start..end).filter(|&edge| postings.fars[edge] == node);
+                here.for_each(|edge| visit(Neighbor { node: source, ..neighbor(known, postings, edge) }));
+            }
+        }
+        Ok(())
     }
 
     /// The committed keys of a type, with those of nodes that are no longer live.
@@ -326,6 +350,20 @@ impl Store {
             }
         }
         Ok(named)
+    }
+}
+
+/// An edge of a block as its near node sees it.
+fn neighbor(relation: &Relation, postings: &Postings, edge: usize) -> Neighbor {
+    Neighbor {
+        node: postings.fars[edge],
+        time: postings.times.get(edge).copied().filter(|&time| time != NO_TIME),
+        attributes: (relation.attributes.iter().enumerate())
+            .map(|(at, attribute)| {
+                // Blocks from before the relation had the attribute have no column of it.
+                edge_value(attribute.kind, postings.attributes.get(at).map_or(MISSING, |column| column[edge]))
+            })
+            .collect(),
     }
 }
 

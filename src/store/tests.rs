@@ -341,7 +341,7 @@ fn assert_publishes(store: &mut Store, sources: &[(String, PlainSource)]) -> Sna
                     relation: relation.index(),
                     source: snapshot.key(ends.source, source).to_owned(),
                     target: snapshot.key(ends.target, adjacency.targets[at]).to_owned(),
-                    time: adjacency.times.get(at).copied().filter(|&time| time != i64::MIN),
+                    time: adjacency.times.get(at),
                     number: number.filter(|number| !number.is_nan()),
                     category: category
                         .filter(|&code| code != u32::MAX)

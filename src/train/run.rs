@@ -6,8 +6,9 @@ use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
 use super::{Epoch, FirstOrder, Model};
+use crate::disk::write_durably;
 use crate::model::RelationalTransformer;
-use crate::snapshot::{Snapshot, write_durably};
+use crate::snapshot::Snapshot;
 use crate::task::Task;
 use crate::tokens::Vocabulary;
 use crate::{Error, Result};

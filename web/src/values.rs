@@ -81,7 +81,7 @@ pub fn node_attributes(snapshot: &Snapshot, node_type: NodeTypeId, node: u32) ->
 
 /// The attributes of a relation's edges, to be read by position in one direction's adjacency.
 pub struct EdgeReader<'s> {
-    times: &'s [i64],
+    times: Times<'s>,
     columns: Vec<(&'s str, AttributeKind, EdgeColumn<'s>, Vec<&'s str>)>,
 }
 
@@ -102,7 +102,7 @@ impl<'s> EdgeReader<'s> {
 
     /// When an edge was, in the unit of the relation's time attribute.
     pub fn time(&self, position: usize) -> Option<i64> {
-        self.times.get(position).copied().filter(|&time| time != i64::MIN)
+        self.times.get(position)
     }
 
     /// All other attributes of an edge, missing ones too.

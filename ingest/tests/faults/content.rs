@@ -144,7 +144,7 @@ fn edges_of_snapshot(snapshot: &Snapshot, relation: RelationId, direction: Direc
         let id = AttributeId(at as u16);
         let kind = ends.attributes[at].kind;
         if kind == AttributeKind::Time {
-            let time = adjacency.times.get(edge).filter(|&&time| time != i64::MIN);
+            let time = adjacency.times.get(edge).filter(|&time| time != i64::MIN);
             return time.map(|time| time.to_string()).unwrap_or_default();
         }
         match snapshot.edge_column(relation, direction, id) {

@@ -270,13 +270,7 @@ impl NamedEdge {
         }
         let times = snapshot.adjacency(edge.relation, edge.direction).times;
         let (source, target) = edge.ends();
-        Self {
-            relation: snapshot.schema().relation_title(edge.relation),
-            source,
-            target,
-            time: times.get(at).copied().filter(|&time| time != i64::MIN),
-            attributes,
-        }
+        Self { relation: snapshot.schema().relation_title(edge.relation), source, target, time: times.get(at), attributes }
     }
 }
 

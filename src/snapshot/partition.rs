@@ -1,0 +1,256 @@
+//! Records of edges, gathered by ranges of their near node: in memory, and on the disk where there are more than the
+//! memory allowed.
+//!
+//! A record is a run of 32-bit words of which the first is the near node. Records go to the bucket of their near node's
+//! range; each bucket is small enough to be sorted in the processor's cache, and is taken out once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::disk::{read_at, write_at};
+use crate::{Error, Result};
+
+/// Records that a bucket should have: some of them fit a core's second-level cache.
+const BUCKET_RECORDS: u64 = 1 << 16;
+/// The most buckets, so that the chunk that each is filling is little memory.
+const BUCKETS: u64 = 1 << 10;
+/// About how many words a bucket takes at a time.
+const CHUNK_WORDS: usize = 1 << 14;
+
+/// Memory that partitions may use, and where they go when it is used up.
+pub(super) struct Memory {
+    folder: PathBuf,
+    allowed: usize,
+    held: AtomicUsize,
+}
+
+impl Memory {
+    /// So many bytes; what is above goes to a file in `folder`, which ends with the partition.
+    pub(super) fn new(folder: &Path, allowed: usize) -> Self {
+        Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0) }
+    }
+}
+
+/// Records by ranges of near nodes.
+pub(super) struct Partition<'m> {
+    memory: &'m Memory,
+    /// Words of a record.
+    width: usize,
+    /// A bucket has the nodes that are equal without this many low bits.
+    shift: u32,
+    buckets: Vec<Mutex<Bucket>>,
+    spill: OnceLock<File>,
+    spilled: AtomicU64,
+}
+
+#[derive(Default)]
+struct Bucket {
+    full: Vec<Chunk>,
+    last: Vec<u32>,
+}
+
+enum Chunk {
+    Held(Vec<u32>),
+    Spilled { offset: u64, words: usize },
+}
+
+/// Memory that a thread keeps between pieces.
+#[derive(Default)]
+pub(super) struct Scratch {
+    starts: Vec<usize>,
+    words: Vec<u32>,
+}
+
+impl<'m> Partition<'m> {
+    /// For about so many records of `width` words, of which the first is a node below `nodes`.
+    pub(super) fn new(memory: &'m Memory, records: u64, nodes: u32, width: usize) -> Self {
+        let wanted = (records / BUCKET_RECORDS).clamp(1, BUCKETS);
+        let mut shift = 0;
+        while u64::from(nodes.saturating_sub(1) >> shift) + 1 > wanted {
+            shift += 1;
+        }
+        let buckets = (nodes.saturating_sub(1) >> shift) as usize + 1;
+        Self {
+            memory,
+            width,
+            shift,
+            buckets: (0..buckets).map(|_| Mutex::default()).collect(),
+            spill: OnceLock::new(),
+            spilled: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// The nodes of a bucket; of the last one, some may not exist.
+    pub(super) fn nodes(&self, bucket: usize) -> std::ops::Range<u32> {
+        // 2^32 nodes in one bucket do not occur: nodes are fewer.
+        let first = (bucket as u64) << self.shift;
+        first as u32..((first + (1u64 << self.shift)).min(u64::from(u32::MAX))) as u32
+    }
+
+    /// Adds records: their near nodes, and the other words as columns.
+    pub(super) fn push(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
+        debug_assert_eq!(columns.len() + 1, self.width);
+        let Scratch { starts, words } = scratch;
+        starts.clear();
+        starts.resize(self.buckets.len() + 1, 0);
+        for &near in nears {
+            starts[(near >> self.shift) as usize + 1] += self.width;
+        }
+        for bucket in 1..starts.len() {
+            starts[bucket] += starts[bucket - 1];
+        }
+        words.resize(nears.len() * self.width, 0);
+        self.place(nears, columns, starts, words);
+        // Each start has moved to its bucket's end.
+        let mut begin = 0;
+        for (bucket, &end) in self.buckets.iter().zip(&starts[..self.buckets.len()]) {
+            if end > begin {
+                self.append(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), &words[begin..end])?;
+            }
+            begin = end;
+        }
+        Ok(())
+    }
+
+    /// Puts each record behind those of its bucket. The widths that occur most are unrolled.
+    fn place(&self, nears: &[u32], columns: &[&[u32]], starts: &mut [usize], words: &mut [u32]) {
+        fn unrolled<const N: usize>(nears: &[u32], columns: [&[u32]; N], shift: u32, starts: &mut [usize], words: &mut [u32]) {
+            let columns = columns.map(|column| &column[..nears.len()]);
+            for (at, &near) in nears.iter().enumerate() {
+                let start = &mut starts[(near >> shift) as usize];
+                let record = &mut words[*start..*start + N + 1];
+                record[0] = near;
+                for (word, column) in record[1..].iter_mut().zip(columns) {
+                    *word = column[at];
+                }
+                *start += N + 1;
+            }
+        }
+        match *columns {
+            [a] => unrolled(nears, [a], self.shift, starts, words),
+            [a, b] => unrolled(nears, [a, b], self.shift, starts, words),
+            [a, b, c] => unrolled(nears, [a, b, c], self.shift, starts, words),
+            [a, b, c, d] => unrolled(nears, [a, b, c, d], self.shift, starts, words),
+            _ => {
+                for (at, &near) in nears.iter().enumerate() {
+                    let start = &mut starts[(near >> self.shift) as usize];
+                    words[*start] = near;
+                    for (word, column) in words[*start + 1..*start + self.width].iter_mut().zip(columns) {
+                        *word = column[at];
+                    }
+                    *start += self.width;
+                }
+            }
+        }
+    }
+
+    fn append(&self, bucket: &mut Bucket, mut words: &[u32]) -> Result<()> {
+        let most = CHUNK_WORDS / self.width * self.width;
+        while !words.is_empty() {
+            let (now, later) = words.split_at(words.len().min(most - bucket.last.len()));
+            bucket.last.extend_from_slice(now);
+            words = later;
+            if bucket.last.len() == most {
+                let full = std::mem::take(&mut bucket.last);
+                bucket.full.push(self.keep(full)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a full chunk in memory if that is allowed.
+    fn keep(&self, words: Vec<u32>) -> Result<Chunk> {
+        let bytes = words.len() * 4;
+        if self.memory.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.memory.allowed {
+            return Ok(Chunk::Held(words));
+        }
+        self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
+        let offset = self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
+        write_at(self.spill()?, bytemuck::cast_slice(&words), offset).map_err(self.failed())?;
+        Ok(Chunk::Spilled { offset, words: words.len() })
+    }
+
+    fn spill(&self) -> Result<&File> {
+        if let Some(file) = self.spill.get() {
+            return Ok(file);
+        }
+        let file = tempfile::tempfile_in(&self.memory.folder).map_err(self.failed())?;
+        Ok(self.spill.get_or_init(|| file))
+    }
+
+    fn failed(&self) -> impl FnOnce(std::io::Error) -> Error + use<> {
+        Error::io(&self.memory.folder, "cannot sort edges in a temporary file")
+    }
+
+    /// The records of a bucket, in runs of whole ones; the bucket is empty afterwards.
+    pub(super) fn take(&self, bucket: usize) -> Result<Vec<Vec<u32>>> {
+        let Bucket { full, last } = std::mem::take(&mut *self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner));
+        let mut runs = Vec::with_capacity(full.len() + 1);
+        for chunk in full {
+            runs.push(match chunk {
+                Chunk::Held(words) => {
+                    self.memory.held.fetch_sub(words.len() * 4, Ordering::Relaxed);
+                    words
+                }
+                Chunk::Spilled { offset, words } => {
+                    let mut read = vec![0; words];
+                    read_at(self.spill()?, bytemuck::cast_slice_mut(&mut read), offset).map_err(self.failed())?;
+                    read
+                }
+            });
+        }
+        runs.push(last);
+        Ok(runs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_record_comes_back_from_the_bucket_of_its_node_in_memory_and_from_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        for allowed in [usize::MAX, 100_000, 0] {
+            for width in [2usize, 3, 7] {
+                let memory = Memory::new(folder.path(), allowed);
+                let partition = Partition::new(&memory, 300_000, 1000, width);
+                let mut plain: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
+                let mut scratch = Scratch::default();
+                for piece in 0..30u32 {
+                    let nears: Vec<u32> = (0..10_000u32).map(|at| (at * 7 + piece * 13) % 1000).collect();
+                    let columns: Vec<Vec<u32>> =
+                        (1..width as u32).map(|column| nears.iter().map(|near| near * column + piece).collect()).collect();
+                    let slices: Vec<&[u32]> = columns.iter().map(Vec::as_slice).collect();
+                    partition.push(&nears, &slices, &mut scratch).unwrap();
+                    for (at, &near) in nears.iter().enumerate() {
+                        plain.entry(near).or_default().push(columns.iter().map(|column| column[at]).collect());
+                    }
+                }
+                assert!(partition.buckets() > 1 && partition.buckets() <= 4);
+                assert_eq!(partition.spill.get().is_some(), allowed < usize::MAX);
+                for bucket in 0..partition.buckets() {
+                    let mut found: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
+                    for record in partition.take(bucket).unwrap().iter().flat_map(|run| run.chunks(width)) {
+                        found.entry(record[0]).or_default().push(record[1..].to_vec());
+                    }
+                    let nodes = partition.nodes(bucket);
+                    let mut expected: BTreeMap<u32, _> =
+                        plain.range(nodes).map(|(near, records)| (*near, records.clone())).collect();
+                    found.values_mut().chain(expected.values_mut()).for_each(|records| records.sort());
+                    assert_eq!(found, expected);
+                }
+                assert_eq!(memory.held.load(Ordering::Relaxed), 0);
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
+    }
+}

@@ -1,0 +1,543 @@
+//! How a relation's edges become sections: compressed sparse rows of both directions.
+//!
+//! The edges come in any order. They are gathered by ranges of their source ([`Partition`]); each range is sorted in the
+//! processor's cache, written, and at the same time gathered by ranges of the target, which are sorted and written then.
+//! So every edge is moved a few times, in order, whatever the size of the relation, and memory is what is allowed.
+
+use std::cmp::Ordering;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+
+use rayon::prelude::*;
+use relata_schema::{AttributeKind, Direction, RelationId};
+
+use super::edges::{EdgeBlock, EdgeData, EdgeStream};
+use super::format::{Part, SectionKey};
+use super::partition::{Memory, Partition, Scratch};
+use super::times::{self, Coding, Packer};
+use super::writer::{Section, SnapshotWriter};
+use crate::{Error, Result};
+
+/// What a relation is, for its writing.
+struct Shape {
+    id: RelationId,
+    title: String,
+    /// Nodes at the source and the target.
+    counts: [u32; 2],
+    symmetric: bool,
+    timed: bool,
+    /// Places of the attributes that have a column: all but the time.
+    columns: Vec<usize>,
+    /// Whether each of `columns` is a category.
+    is_category: Vec<bool>,
+}
+
+/// What the edges turned out to hold, once all were read.
+struct Found {
+    edges: u64,
+    coding: Coding,
+    /// Whether each of the shape's columns has a value.
+    present: Vec<bool>,
+    /// For each of the shape's columns, a category's code in the snapshot by the one that came.
+    codes: Vec<Vec<u32>>,
+}
+
+/// The same while they are being read.
+struct Survey {
+    edges: AtomicU64,
+    times: Mutex<(i64, i64)>,
+    present: Vec<AtomicBool>,
+    /// For each of the shape's columns, which codes occur.
+    used: Vec<Vec<AtomicBool>>,
+}
+
+impl SnapshotWriter {
+    /// A relation's edges. One that is never given has none.
+    ///
+    /// # Errors
+    /// When the columns differ in length, an end is no node of its type, or it cannot be written.
+    pub fn relation(&mut self, id: RelationId, data: &EdgeData) -> Result<()> {
+        let edges = data.sources.len();
+        let odd = |length: usize| length != 0 && length != edges;
+        if data.targets.len() != edges || odd(data.times.len()) || data.attributes.iter().any(|column| odd(column.len())) {
+            return Err(Error::Setting {
+                setting: format!("edges of {}", self.schema.relation_title(id)),
+                found: "columns of different lengths".to_owned(),
+                expected: format!("{edges} of each"),
+            });
+        }
+        self.relation_from(id, data, &data.categories)
+    }
+
+    /// A relation's edges from where they are; `categories` has for each attribute the names of its codes.
+    pub(crate) fn relation_from(&mut self, id: RelationId, stream: &dyn EdgeStream, categories: &[Vec<String>]) -> Result<()> {
+        let relation = self.schema.edge(id);
+        let columns: Vec<usize> =
+            (0..relation.attributes.len()).filter(|&at| relation.attributes[at].kind != AttributeKind::Time).collect();
+        let shape = Shape {
+            id,
+            title: self.schema.relation_title(id),
+            counts: [relation.source, relation.target].map(|end| self.counts[end.index()]),
+            symmetric: relation.symmetric,
+            timed: columns.len() < relation.attributes.len(),
+            is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
+            columns,
+        };
+        let memory = Memory::new(&self.folder, self.memory);
+        let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
+        let width = 2 + 2 * usize::from(shape.timed) + shape.columns.len();
+        let outgoing = Partition::new(&memory, expected, shape.counts[0], width);
+        let names = |at: &usize| categories.get(*at).map_or(0, Vec::len);
+        let survey = Survey {
+            edges: AtomicU64::new(0),
+            times: Mutex::new((i64::MAX, i64::MIN)),
+            present: shape.columns.iter().map(|_| AtomicBool::new(false)).collect(),
+            used: shape.columns.iter().map(|at| (0..names(at)).map(|_| AtomicBool::new(false)).collect()).collect(),
+        };
+        (0..stream.pieces()).into_par_iter().try_for_each_init(Gathering::default, |gathering, piece| {
+            gathering.block.clear();
+            stream.read(piece, &mut gathering.block)?;
+            shape.gather(gathering, &outgoing, &survey)
+        })?;
+        let edges = survey.edges.into_inner();
+        if edges == 0 {
+            return Ok(());
+        }
+        let (first, last) = survey.times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut found = Found {
+            edges,
+            coding: Coding::of(first, last),
+            present: survey.present.into_iter().map(AtomicBool::into_inner).collect(),
+            codes: Vec::new(),
+        };
+        for ((&at, used), &is_category) in shape.columns.iter().zip(survey.used).zip(&shape.is_category) {
+            let (names, codes) = sorted_names(categories.get(at).map_or(&[], Vec::as_slice), &used);
+            if is_category && !names.is_empty() {
+                let key = |part| SectionKey::attribute(part, id.0, at as u16);
+                self.texts(key(Part::EdgeNameOffsets), key(Part::EdgeNameBytes), names.iter().copied())?;
+            }
+            found.codes.push(codes);
+        }
+        let passed_on = 2 + found.time_words(&shape) + found.present.iter().filter(|&&present| present).count();
+        let incoming = (!shape.symmetric).then(|| Partition::new(&memory, found.edges, shape.counts[1], passed_on));
+        self.direction(&shape, &found, Direction::Outgoing, &outgoing, incoming.as_ref())?;
+        drop(outgoing);
+        match &incoming {
+            Some(incoming) => self.direction(&shape, &found, Direction::Incoming, incoming, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Sorts and writes one direction's buckets, in order; at the same time passes their edges on to the other direction.
+    fn direction(
+        &mut self,
+        shape: &Shape,
+        found: &Found,
+        direction: Direction,
+        from: &Partition<'_>,
+        pass_on: Option<&Partition<'_>>,
+    ) -> Result<()> {
+        let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
+        let mut sections = self.sections(shape, found, direction, near_count);
+        // Enough for every thread to have one while another ends.
+        let at_once = 4 * rayon::current_num_threads();
+        let buckets: Vec<usize> = (0..from.buckets()).collect();
+        let mut ready = Vec::new();
+        for group in buckets.chunks(at_once) {
+            let (written, sorted) = rayon::join(
+                || ready.iter().try_for_each(|rows| self.append(&mut sections, rows)),
+                || {
+                    let sort = |scratch: &mut Scratch, &bucket: &usize| {
+                        let nodes = from.nodes(bucket);
+                        let nodes = nodes.start..nodes.end.min(near_count);
+                        let rows = sort_bucket(shape, found, direction, nodes, from.take(bucket)?);
+                        if let Some(other) = pass_on {
+                            rows.pass_on(found.time_words(shape), other, scratch)?;
+                        }
+                        Ok(rows)
+                    };
+                    group.par_iter().with_max_len(1).map_init(Scratch::default, sort).collect::<Result<Vec<_>>>()
+                },
+            );
+            written?;
+            ready = sorted?;
+        }
+        ready.iter().try_for_each(|rows| self.append(&mut sections, rows))?;
+        if let Some(word) = sections.packer.take().and_then(Packer::finish)
+            && let Some(times) = &mut sections.times
+        {
+            self.put(times, bytemuck::bytes_of(&word))?;
+        }
+        let Sections { offsets, targets, times, columns, .. } = sections;
+        [Some(offsets), Some(targets), times].into_iter().flatten().chain(columns).for_each(|section| self.end(section));
+        Ok(())
+    }
+
+    /// Places of a direction's sections in the file.
+    fn sections(&mut self, shape: &Shape, found: &Found, direction: Direction, near_count: u32) -> Sections {
+        let key = |part| SectionKey::of(part, shape.id.0).toward(direction);
+        let offsets = self.begin(key(Part::EdgeOffsets), (u64::from(near_count) + 1) * 8);
+        let targets = self.begin(key(Part::EdgeTargets), found.edges * 4);
+        let words = times::words_of(found.edges as usize, found.coding.width) as u64;
+        let times = shape.timed.then(|| self.begin(key(Part::EdgeTimesPacked), times::HEAD as u64 + 8 * words));
+        let present = shape.columns.iter().zip(&found.present).filter(|&(_, &present)| present);
+        let columns = present
+            .map(|(&at, _)| {
+                let key = SectionKey::attribute(Part::EdgeValues, shape.id.0, at as u16).toward(direction);
+                self.begin(key, found.edges * 4)
+            })
+            .collect();
+        let packer = shape.timed.then(|| Packer::new(found.coding.width));
+        Sections { offsets, targets, times, columns, packer, edges: 0, begun: false, coding: found.coding }
+    }
+
+    fn append(&mut self, sections: &mut Sections, rows: &Rows) -> Result<()> {
+        let mut offsets = Vec::with_capacity(rows.degrees.len() + 1);
+        let mut words = Vec::new();
+        if !sections.begun {
+            sections.begun = true;
+            offsets.push(0);
+            words.extend(sections.coding.head());
+        }
+        for &degree in &rows.degrees {
+            sections.edges += u64::from(degree);
+            offsets.push(sections.edges);
+        }
+        self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
+        self.put(&mut sections.targets, bytemuck::cast_slice(&rows.fars))?;
+        if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
+            packer.pack(&rows.codes, &mut words);
+            self.put(times, bytemuck::cast_slice(&words))?;
+        }
+        for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
+            self.put(section, bytemuck::cast_slice(column))?;
+        }
+        Ok(())
+    }
+}
+
+/// A direction's sections while they are written.
+struct Sections {
+    offsets: Section,
+    targets: Section,
+    times: Option<Section>,
+    columns: Vec<Section>,
+    packer: Option<Packer>,
+    coding: Coding,
+    /// How many edges were appended.
+    edges: u64,
+    begun: bool,
+}
+
+/// What a thread keeps while it gathers pieces.
+#[derive(Default)]
+struct Gathering {
+    block: EdgeBlock,
+    low: Vec<u32>,
+    high: Vec<u32>,
+    missing: Vec<u32>,
+    scratch: Scratch,
+}
+
+impl Shape {
+    /// Sees that a piece's edges are such, notes what they hold, and puts them into the partition.
+    fn gather(&self, gathering: &mut Gathering, partition: &Partition<'_>, survey: &Survey) -> Result<()> {
+        let Gathering { block, low, high, missing, scratch } = gathering;
+        let edges = block.sources.len();
+        self.expect_ends(&block.sources, 0)?;
+        self.expect_ends(&block.targets, 1)?;
+        missing.resize(edges, EdgeBlock::MISSING);
+        if self.timed {
+            let (mut first, mut last) = (i64::MAX, i64::MIN);
+            low.clear();
+            high.clear();
+            block.times.resize(edges, i64::MIN);
+            for &time in &block.times {
+                // The least of all is no time but a missing one.
+                first = first.min(if time == i64::MIN { i64::MAX } else { time });
+                last = last.max(time);
+                low.push(time as u32);
+                high.push((time >> 32) as u32);
+            }
+            let mut times = survey.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *times = (times.0.min(first), times.1.max(last));
+        }
+        let column = |at: usize| block.attributes.get(at).filter(|column| !column.is_empty());
+        for (place, &at) in self.columns.iter().enumerate() {
+            let Some(column) = column(at) else { continue };
+            if column.iter().any(|&bits| bits != EdgeBlock::MISSING) {
+                survey.present[place].store(true, Atomic::Relaxed);
+            }
+            if self.is_category[place] {
+                for &code in column {
+                    if let Some(used) = survey.used[place].get(code as usize) {
+                        used.store(true, Atomic::Relaxed);
+                    }
+                }
+            }
+        }
+        let mut columns: Vec<&[u32]> = Vec::with_capacity(3 + self.columns.len());
+        columns.push(&block.targets);
+        if self.timed {
+            columns.extend([low.as_slice(), high.as_slice()]);
+        }
+        columns.extend(self.columns.iter().map(|&at| column(at).map_or(&missing[..edges], Vec::as_slice)));
+        partition.push(&block.sources, &columns, scratch)?;
+        survey.edges.fetch_add(edges as u64, Atomic::Relaxed);
+        if self.symmetric {
+            // Each edge stands at both its ends; one from a node to itself stays one.
+            let others: Vec<usize> = (0..edges).filter(|&edge| block.sources[edge] != block.targets[edge]).collect();
+            let picked = |column: &[u32]| others.iter().map(|&edge| column[edge]).collect::<Vec<u32>>();
+            let nears = picked(&block.targets);
+            columns[0] = &block.sources;
+            let columns: Vec<Vec<u32>> = columns.iter().map(|column| picked(column)).collect();
+            partition.push(&nears, &columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), scratch)?;
+            survey.edges.fetch_add(others.len() as u64, Atomic::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn expect_ends(&self, ends: &[u32], which: usize) -> Result<()> {
+        match ends.iter().max() {
+            Some(&highest) if highest >= self.counts[which] => Err(Error::Setting {
+                setting: format!("edges of {}", self.title),
+                found: format!("node {highest}"),
+                expected: format!("below {}, the number of nodes at that end", self.counts[which]),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Found {
+    /// In how many words a time is passed on.
+    fn time_words(&self, shape: &Shape) -> usize {
+        match (shape.timed, self.coding.width) {
+            (false, _) => 0,
+            (true, 0..=32) => 1,
+            (true, _) => 2,
+        }
+    }
+}
+
+/// The sorted edges of some consecutive near nodes.
+struct Rows {
+    first: u32,
+    /// Of each near node.
+    degrees: Vec<u32>,
+    fars: Vec<u32>,
+    /// Codes of times; empty where the relation has none.
+    codes: Vec<u64>,
+    /// Those of the shape's columns that are present.
+    columns: Vec<Vec<u32>>,
+}
+
+impl Rows {
+    /// Hands the edges to the partition of the other direction.
+    fn pass_on(&self, time_words: usize, other: &Partition<'_>, scratch: &mut Scratch) -> Result<()> {
+        let mut nears = Vec::with_capacity(self.fars.len());
+        for (near, &degree) in (self.first..).zip(&self.degrees) {
+            nears.resize(nears.len() + degree as usize, near);
+        }
+        let word = |shift: u32| self.codes.iter().map(|&code| (code >> shift) as u32).collect::<Vec<u32>>();
+        let times: Vec<Vec<u32>> = [0, 32].into_iter().take(time_words).map(word).collect();
+        let columns: Vec<&[u32]> = [&nears].into_iter().chain(&times).chain(&self.columns).map(Vec::as_slice).collect();
+        other.push(&self.fars, &columns, scratch)
+    }
+}
+
+/// Sorts a bucket's edges by near node, time, far node and attributes.
+fn sort_bucket(shape: &Shape, found: &Found, direction: Direction, nodes: std::ops::Range<u32>, runs: Vec<Vec<u32>>) -> Rows {
+    // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
+    let gathered = direction == Direction::Outgoing;
+    let time_words = if gathered { 2 * usize::from(shape.timed) } else { found.time_words(shape) };
+    let width = 2 + time_words + if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
+    let columns: Vec<Column<'_>> = (0..shape.columns.len())
+        .filter(|&place| found.present[place])
+        .enumerate()
+        .map(|(passed, place)| Column {
+            at: 2 + time_words + if gathered { place } else { passed },
+            codes: (gathered && shape.is_category[place]).then_some(found.codes[place].as_slice()),
+            missing: if shape.is_category[place] { u32::MAX } else { f32::NAN.to_bits() },
+            translate: gathered,
+        })
+        .collect();
+    let record = Record { width, time_words, gathered, coding: found.coding, columns };
+    let bits = found.time_words(shape) * 32 + 32 + 32 * record.columns.len();
+    let mut rows = match bits {
+        0..=64 => record.sorted::<u64>(&nodes, &runs),
+        65..=128 => record.sorted::<u128>(&nodes, &runs),
+        _ => record.sorted_by_comparing(&nodes, &runs),
+    };
+    if !shape.timed {
+        rows.codes = Vec::new();
+    }
+    rows
+}
+
+/// How a bucket's records read.
+struct Record<'f> {
+    width: usize,
+    time_words: usize,
+    gathered: bool,
+    coding: Coding,
+    columns: Vec<Column<'f>>,
+}
+
+struct Column<'f> {
+    /// Its place in a record.
+    at: usize,
+    /// A category's code in the snapshot by that of the record.
+    codes: Option<&'f [u32]>,
+    missing: u32,
+    /// Whether the record's bits are those that came, and not yet the snapshot's.
+    translate: bool,
+}
+
+impl Column<'_> {
+    #[inline]
+    fn bits(&self, record: &[u32]) -> u32 {
+        let bits = record[self.at];
+        if !self.translate {
+            return bits;
+        }
+        match self.codes {
+            _ if bits == EdgeBlock::MISSING => self.missing,
+            Some(codes) => codes.get(bits as usize).copied().unwrap_or(self.missing),
+            None => bits,
+        }
+    }
+}
+
+/// A sortable whole number that holds an edge's time code, far node and attributes.
+trait Key: Copy + Ord + Default + Send {
+    fn first(code: u64) -> Self;
+    fn then(self, word: u32) -> Self;
+    fn word(self, from_last: usize) -> u32;
+    /// What is left of `words` last words.
+    fn code(self, words: usize) -> u64;
+}
+
+macro_rules! key {
+    ($number:ty) => {
+        impl Key for $number {
+            #[inline]
+            fn first(code: u64) -> Self {
+                code as Self
+            }
+            #[inline]
+            fn then(self, word: u32) -> Self {
+                self << 32 | Self::from(word)
+            }
+            #[inline]
+            fn word(self, from_last: usize) -> u32 {
+                (self >> (32 * from_last)) as u32
+            }
+            #[inline]
+            fn code(self, words: usize) -> u64 {
+                if 32 * words as u32 >= <$number>::BITS { 0 } else { (self >> (32 * words)) as u64 }
+            }
+        }
+    };
+}
+key!(u64);
+key!(u128);
+
+impl Record<'_> {
+    /// The time's code.
+    #[inline]
+    fn code(&self, record: &[u32]) -> u64 {
+        match self.time_words {
+            0 => 0,
+            1 => u64::from(record[2]),
+            _ => {
+                let word = u64::from(record[3]) << 32 | u64::from(record[2]);
+                if self.gathered { self.coding.code(word as i64) } else { word }
+            }
+        }
+    }
+
+    /// How many records each near node has, and where its first one goes.
+    fn degrees(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> (Vec<u32>, Vec<usize>) {
+        let mut degrees = vec![0u32; nodes.len()];
+        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
+            degrees[(record[0] - nodes.start) as usize] += 1;
+        }
+        let starts = degrees.iter().scan(0, |next, &degree| {
+            let start = *next;
+            *next += degree as usize;
+            Some(start)
+        });
+        let starts = starts.collect();
+        (degrees, starts)
+    }
+
+    fn sorted<K: Key>(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> Rows {
+        let (degrees, mut starts) = self.degrees(nodes, runs);
+        let edges = degrees.iter().map(|&degree| degree as usize).sum();
+        let mut keys = vec![K::default(); edges];
+        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
+            let mut key = K::first(self.code(record)).then(record[1]);
+            for column in &self.columns {
+                key = key.then(column.bits(record));
+            }
+            let start = &mut starts[(record[0] - nodes.start) as usize];
+            keys[*start] = key;
+            *start += 1;
+        }
+        let mut rest = keys.as_mut_slice();
+        for &degree in &degrees {
+            let (list, behind) = rest.split_at_mut(degree as usize);
+            list.sort_unstable();
+            rest = behind;
+        }
+        let words = self.columns.len();
+        Rows {
+            first: nodes.start,
+            fars: keys.iter().map(|key| key.word(words)).collect(),
+            codes: keys.iter().map(|key| key.code(words + 1)).collect(),
+            columns: (0..words).map(|at| keys.iter().map(|key| key.word(words - 1 - at)).collect()).collect(),
+            degrees,
+        }
+    }
+
+    /// The same for records that no whole number holds.
+    fn sorted_by_comparing(&self, nodes: &std::ops::Range<u32>, runs: &[Vec<u32>]) -> Rows {
+        let (degrees, mut starts) = self.degrees(nodes, runs);
+        let edges = degrees.iter().map(|&degree| degree as usize).sum();
+        let none: &[u32] = &[];
+        let mut order = vec![(0u64, 0u32, none); edges];
+        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
+            let start = &mut starts[(record[0] - nodes.start) as usize];
+            order[*start] = (self.code(record), record[1], record);
+            *start += 1;
+        }
+        let attributes = |one: &[u32], other: &[u32]| {
+            let different = self.columns.iter().map(|column| column.bits(one).cmp(&column.bits(other)));
+            different.into_iter().find(|found| found.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        let mut rest = order.as_mut_slice();
+        for &degree in &degrees {
+            let (list, behind) = rest.split_at_mut(degree as usize);
+            list.sort_unstable_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)).then_with(|| attributes(one.2, other.2)));
+            rest = behind;
+        }
+        Rows {
+            first: nodes.start,
+            fars: order.iter().map(|edge| edge.1).collect(),
+            codes: order.iter().map(|edge| edge.0).collect(),
+            columns: self.columns.iter().map(|column| order.iter().map(|edge| column.bits(edge.2)).collect()).collect(),
+            degrees,
+        }
+    }
+}
+
+/// Names in byte order that some edge uses, and each old code's new one.
+fn sorted_names<'n>(names: &'n [String], used: &[AtomicBool]) -> (Vec<&'n str>, Vec<u32>) {
+    let is_used = |at: usize| used.get(at).is_some_and(|used| used.load(Atomic::Relaxed));
+    let mut kept: Vec<&str> = (0..names.len()).filter(|&at| is_used(at)).map(|at| names[at].as_str()).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    let codes = names.iter().map(|name| kept.binary_search(&name.as_str()).map_or(u32::MAX, |code| code as u32)).collect();
+    (kept, codes)
+}

@@ -1,0 +1,217 @@
+//! Times of edges, packed to the bits that their span needs.
+//!
+//! A section of packed times is `base` (i64), `width` (u64, at most 64), and as many u64 words as `edges × width` bits fill:
+//! code i stands at bit `i × width`, the lowest bits first. Code 0 is a missing time, any other is `time − base + 1`.
+//! So times in seconds over three years take 27 bits instead of 64, and are read at any place with two loads.
+
+use std::ops::Range;
+
+/// Bytes before the words.
+pub(super) const HEAD: usize = 16;
+
+/// The times of a relation's edges in one direction, in the order of its targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'s> {
+    form: Form<'s>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'s> {
+    /// As snapshots of version 1 have them; `i64::MIN` is missing. Empty where the relation has no time.
+    Plain(&'s [i64]),
+    Packed {
+        words: &'s [u64],
+        base: i64,
+        width: u32,
+        edges: usize,
+    },
+}
+
+impl<'s> Times<'s> {
+    /// Times as they are; `i64::MIN` is missing.
+    pub fn plain(times: &'s [i64]) -> Self {
+        Self { form: Form::Plain(times) }
+    }
+
+    /// Reads a packed section of so many edges; no times where it does not fit.
+    pub(super) fn packed(section: &'s [u64], edges: usize) -> Self {
+        match section {
+            [base, width, words @ ..] if *width <= 64 && words.len() == words_of(edges, *width as u32) => {
+                Self { form: Form::Packed { words, base: *base as i64, width: *width as u32, edges } }
+            }
+            _ => Self::plain(&[]),
+        }
+    }
+
+    /// How many edges there are; 0 where the relation has no time.
+    pub fn len(&self) -> usize {
+        match self.form {
+            Form::Plain(times) => times.len(),
+            Form::Packed { edges, .. } => edges,
+        }
+    }
+
+    /// Whether the relation has no time (or no edge).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The time of the edge at a position, in the unit of the relation's time attribute; nothing where it is missing.
+    #[inline]
+    pub fn get(&self, position: usize) -> Option<i64> {
+        Some(self.raw(position)).filter(|&time| time != i64::MIN)
+    }
+
+    /// The same, with `i64::MIN` for a missing time: as times are ordered.
+    #[inline]
+    pub fn raw(&self, position: usize) -> i64 {
+        match self.form {
+            Form::Plain(times) => times.get(position).copied().unwrap_or(i64::MIN),
+            Form::Packed { edges, .. } if position >= edges => i64::MIN,
+            Form::Packed { words, base, width, .. } => match code(words, position, width) {
+                0 => i64::MIN,
+                code => base.wrapping_add((code - 1) as i64),
+            },
+        }
+    }
+
+    /// The first position in a range of ascending times whose time (`i64::MIN` is missing) is not `before`.
+    pub fn partition_point(&self, range: Range<usize>, before: impl Fn(i64) -> bool) -> usize {
+        let (mut low, mut high) = (range.start, range.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(self.raw(middle)) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
+fn code(words: &[u64], position: usize, width: u32) -> u64 {
+    if width == 0 {
+        return 0;
+    }
+    let bit = position * width as usize;
+    let (at, shift) = (bit / 64, (bit % 64) as u32);
+    let low = words.get(at).copied().unwrap_or_default() >> shift;
+    let high = if shift + width > 64 { words.get(at + 1).copied().unwrap_or_default() << (64 - shift) } else { 0 };
+    (low | high) & (u64::MAX >> (64 - width))
+}
+
+/// The words that the codes of so many edges fill.
+pub(super) fn words_of(edges: usize, width: u32) -> usize {
+    // 2^32 edges of 64 bits are 2^38 bits.
+    (edges * width as usize).div_ceil(64)
+}
+
+/// How times become codes, and how wide these are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Coding {
+    pub base: i64,
+    pub width: u32,
+}
+
+impl Coding {
+    /// For times from `first` to `last`; where all are missing, `first` is above `last`.
+    pub(super) fn of(first: i64, last: i64) -> Self {
+        if first > last {
+            return Self { base: 0, width: 0 };
+        }
+        // A missing time is `i64::MIN`, which is no time, so the span is at most 2^64 − 2, and the highest code 2^64 − 1.
+        let highest = last.wrapping_sub(first) as u64 + 1;
+        Self { base: first, width: 64 - highest.leading_zeros() }
+    }
+
+    pub(super) fn code(self, time: i64) -> u64 {
+        if time == i64::MIN { 0 } else { (time.wrapping_sub(self.base) as u64) + 1 }
+    }
+
+    pub(super) fn head(self) -> [u64; HEAD / 8] {
+        [self.base as u64, u64::from(self.width)]
+    }
+}
+
+/// Packs codes into words, a run at a time.
+pub(super) struct Packer {
+    width: u32,
+    pending: u64,
+    filled: u32,
+}
+
+impl Packer {
+    pub(super) fn new(width: u32) -> Self {
+        Self { width, pending: 0, filled: 0 }
+    }
+
+    /// Appends the words that are full by now.
+    pub(super) fn pack(&mut self, codes: &[u64], words: &mut Vec<u64>) {
+        if self.width == 0 {
+            return;
+        }
+        words.reserve(words_of(codes.len(), self.width) + 1);
+        let (mut pending, mut filled) = (self.pending, self.filled);
+        for &code in codes {
+            pending |= code << filled;
+            filled += self.width;
+            if filled >= 64 {
+                words.push(pending);
+                filled -= 64;
+                let taken = self.width - filled;
+                pending = if taken == 64 { 0 } else { code >> taken };
+            }
+        }
+        (self.pending, self.filled) = (pending, filled);
+    }
+
+    /// The last word, if it is not empty.
+    pub(super) fn finish(self) -> Option<u64> {
+        (self.filled > 0).then_some(self.pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time() -> impl Strategy<Value = i64> {
+        prop_oneof![Just(i64::MIN), Just(i64::MIN + 1), Just(i64::MAX), any::<i64>(), 0i64..100]
+    }
+
+    proptest! {
+        #[test]
+        fn packed_times_read_back(
+            times in prop_oneof![prop::collection::vec(time(), 0..200), prop::collection::vec(-50i64..1000, 0..200)],
+            cut in 0usize..200,
+        ) {
+            let known = times.iter().copied().filter(|&time| time != i64::MIN);
+            let coding = Coding::of(known.clone().min().unwrap_or(i64::MAX), known.max().unwrap_or(i64::MIN));
+            let codes: Vec<u64> = times.iter().map(|&time| coding.code(time)).collect();
+            let mut section = coding.head().to_vec();
+            let mut packer = Packer::new(coding.width);
+            let (one, other) = codes.split_at(cut.min(codes.len()));
+            packer.pack(one, &mut section);
+            packer.pack(other, &mut section);
+            section.extend(packer.finish());
+            let packed = Times::packed(&section, times.len());
+            prop_assert_eq!(packed.len(), times.len());
+            prop_assert_eq!((0..times.len()).map(|at| packed.raw(at)).collect::<Vec<_>>(), times);
+            prop_assert_eq!(packed.get(cut + 200), None);
+        }
+    }
+
+    #[test]
+    fn three_years_of_seconds_take_27_bits() {
+        assert_eq!(Coding::of(1_600_000_000, 1_700_000_000), Coding { base: 1_600_000_000, width: 27 });
+        assert_eq!(Coding::of(7, 7).width, 1);
+        assert_eq!(Coding::of(i64::MAX, i64::MIN).width, 0);
+    }
+
+    #[test]
+    fn the_first_later_time_is_found() {
+        let times = [i64::MIN, i64::MIN, 3, 5, 5, 9];
+        assert_eq!(Times::plain(&times).partition_point(0..6, |time| time <= 5), 5);
+        assert_eq!(Times::plain(&times).partition_point(0..6, |time| time == i64::MIN), 2);
+        assert_eq!(Times::plain(&times).partition_point(3..4, |time| time <= 9), 4);
+    }
+}
