@@ -216,6 +216,25 @@ columns = { source = { column = "genes", split = "|" }, target = { column = "ter
 }
 
 #[test]
+fn an_edge_without_a_time_does_not_take_that_of_the_row_before() {
+    let folder = Folder::new(&[("met.tsv", b"a\tb\tyear\nx\ty\t1999\nx\tz\t\n")]);
+    folder.write(
+        "schema.toml",
+        "[[relation]]\nname = \"met\"\nsource = \"donor\"\ntarget = \"donor\"\nattributes.year = { kind = \"time\" }\n",
+    );
+    let manifest = "schema = \"schema.toml\"\n[dataset]\nname = \"small\"\n[[source]]\npath = \"met.tsv\"\nrelation = \"met\"\n\
+        unmatched = \"make\"\ncolumns = { source = \"a\", target = \"b\", year = \"year\" }\n";
+    let manifest = relata_ingest::Manifest::read(&folder.write("m.toml", manifest)).unwrap();
+    relata_ingest::run(&manifest, &folder.path("s.relata"), relata_ingest::Options { quiet: true }).unwrap();
+    let snapshot = relata::snapshot::Snapshot::current(&folder.path("s.relata")).unwrap();
+    let met = snapshot.schema().relation("met").unwrap();
+    let adjacency = snapshot.adjacency(met, relata_schema::Direction::Outgoing);
+    // A missing time comes first: `z` before `y`, which is node 1 of x, y, z.
+    let times: Vec<Option<i64>> = (0..2).map(|at| adjacency.times.get(at).filter(|&time| time != i64::MIN)).collect();
+    assert_eq!((adjacency.targets, times), (&[2, 1][..], vec![None, Some(1999)]));
+}
+
+#[test]
 fn intervals_of_a_table_have_a_base_a_strand_and_make_regions() {
     let table =
         "chr,from,to,strand,gene,score,hit,set\nchr1,1,10,-,AAA,0.5,TRUE,s1\nchr1,11,20,+,BBB,NA,FALSE,s2\nchr1,,20,+,BBB,1,,\n";

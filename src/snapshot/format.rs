@@ -29,7 +29,7 @@
 //!
 //! The snapshot's identity is the BLAKE3 of all entries' bytes 0 to 7 and 16 to 39 in order: of what there is,
 //! not of where it lies. A symmetric relation has outgoing sections only, each edge at both of its ends.
-//! Sources (provenance) lie beside in `sources.json`, so that equal content keeps an equal identity.
+//! Sources (provenance) lie beside in `sources.json`, with a checksum, so that equal content keeps an equal identity.
 
 use relata_schema::Direction;
 

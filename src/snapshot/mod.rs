@@ -13,6 +13,7 @@ pub mod format;
 mod graph;
 mod id;
 mod partition;
+mod provenance;
 mod reader;
 mod relation;
 mod search;

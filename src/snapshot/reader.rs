@@ -11,8 +11,9 @@ use relata_schema::{
 };
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, checksum, read_u32, read_u64};
+use super::provenance::Provenance;
 use super::search::SearchIndex;
-use super::writer::{FILE, SOURCES, current_id};
+use super::writer::{CURRENT, FILE, SOURCES, current_id};
 use super::{Adjacency, EdgeColumn, NodeColumn, SnapshotId, Times, times};
 use crate::{Error, Result};
 
@@ -38,7 +39,7 @@ struct Inner {
     search: OnceLock<SearchIndex>,
 }
 
-const REBUILD: &str = "Write the snapshot anew with `relata snapshot --store STORE`";
+pub(super) const REBUILD: &str = "Write the snapshot anew with `relata snapshot --store STORE`";
 
 impl Snapshot {
     /// Opens the store's current snapshot, the one that `<store>/snapshots/CURRENT` names.
@@ -49,11 +50,14 @@ impl Snapshot {
         let snapshots = store.join("snapshots");
         match current_id(&snapshots) {
             Some(id) => Self::open(&snapshots.join(id.as_str())),
+            None if snapshots.join(CURRENT).exists() => {
+                Err(damaged(&snapshots.join(CURRENT), "the name of the current snapshot", "it is none".to_owned()))
+            }
             None => {
                 let found = match fs::metadata(store) {
                     Err(_) => "nothing is there",
                     Ok(found) if !found.is_dir() => "a file, not a folder",
-                    Ok(_) => "a folder without a current snapshot",
+                    Ok(_) => "a folder without a current snapshot: `snapshots/CURRENT` is missing",
                 };
                 Err(Error::NoStore { path: store.to_owned(), found: found.to_owned() })
             }
@@ -92,11 +96,7 @@ impl Snapshot {
             return Err(damaged("the schema", "its checksum does not match".to_owned()));
         }
         let schema: Schema = serde_json::from_slice(text).map_err(|error| damaged("the schema", error.to_string()))?;
-        let sources = match fs::read(folder.join(SOURCES)) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|error| self::damaged(&folder.join(SOURCES), "the provenance", error.to_string()))?,
-            Err(_) => Vec::new(),
-        };
+        let sources = Provenance::read(&folder.join(SOURCES))?;
         let mut snapshot =
             Inner { path, map, id, schema, sources, entries, sections, counts: Vec::new(), search: OnceLock::new() };
         snapshot.counts = snapshot.read_counts();
@@ -433,7 +433,7 @@ impl Inner {
     }
 }
 
-fn damaged(path: &Path, record: &str, found: String) -> Error {
+pub(super) fn damaged(path: &Path, record: &str, found: String) -> Error {
     Error::Damaged { path: path.to_owned(), record: record.to_owned(), found, remedy: REBUILD.to_owned() }
 }
 

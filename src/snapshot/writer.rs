@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, SourceRecord, Strand, Value};
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, first_half};
+use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
 use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
 use crate::{Error, Result};
@@ -17,6 +18,9 @@ pub(super) const SOURCES: &str = "sources.json";
 const MEMORY: usize = 1 << 30;
 /// Name of the file that says which snapshot is the current one.
 pub(super) const CURRENT: &str = "CURRENT";
+
+/// How the name of a folder begins in which a snapshot is being written.
+const WRITING: &str = "writing-";
 
 /// Writes a snapshot: nodes of every type first, then columns and relations, then [`publish`](Self::publish).
 ///
@@ -55,7 +59,7 @@ impl SnapshotWriter {
     /// When the folder cannot be written.
     pub fn create(store: &Path, schema: &Schema) -> Result<Self> {
         let snapshots = store.join("snapshots");
-        let folder = snapshots.join(format!("writing-{}", std::process::id()));
+        let folder = snapshots.join(format!("{WRITING}{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(Error::io(&folder, "cannot make the snapshot's folder"))?;
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
@@ -295,13 +299,11 @@ impl SnapshotWriter {
         let id = SnapshotId::of(&identity.finalize());
         self.write_header(table_offset, &table)?;
 
-        let provenance = serde_json::to_vec_pretty(sources)
-            .map_err(|error| Error::Training(format!("cannot write the provenance: {error}")))?;
-        write_durably(&self.folder.join(SOURCES), &provenance)?;
+        Provenance::write(sources, &self.folder.join(SOURCES))?;
         sync_folder(&self.folder)?;
         let home = self.snapshots.join(id.as_str());
         if Snapshot::open(&home).and_then(|existing| existing.verify()).is_ok() {
-            write_durably(&home.join(SOURCES), &provenance)?;
+            Provenance::write(sources, &home.join(SOURCES))?;
         } else {
             if home.exists() {
                 fs::remove_dir_all(&home).map_err(Error::io(&home, "cannot remove a damaged snapshot"))?;
@@ -357,8 +359,10 @@ fn remove_older(snapshots: &Path, keep: &[Option<SnapshotId>]) -> Result<()> {
     let entries = fs::read_dir(snapshots).map_err(Error::io(snapshots, "cannot list the snapshots"))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(id) = name.to_str().and_then(SnapshotId::parse) else { continue };
-        if !keep.contains(&Some(id)) {
+        let name = name.to_str().unwrap_or_default();
+        // What a writer that was killed has left: there is one writer at a time, and this one is done.
+        let is_unfinished = name.starts_with(WRITING);
+        if is_unfinished || SnapshotId::parse(name).is_some_and(|id| !keep.contains(&Some(id))) {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(Error::io(&path, "cannot remove an old snapshot"))?;
         }

@@ -5,9 +5,13 @@
 //! value  format version u32 LE, the bincode bytes of `Commit`, and the BLAKE3 hash of both (32 bytes)
 //! ```
 //!
+//! The file `COMMIT` beside the database says which commit was the last to be acknowledged: its number, a space, the hash
+//! above in hexadecimal, and a line's end. For where its log is damaged the database takes up an older state and says
+//! nothing, which is to be told from a commit that never was.
+//!
 //! A record of version 1 is read too; the first commit after that writes one of version 2.
 //!
-//! **Invariant:** everything that the record names is on the disk before the record is.
+//! **Invariant:** everything that the record names is on the disk before the record is, and the record before `COMMIT`.
 //!
 //! **Invariant:** no record is newer than the store's marker. The marker is therefore rewritten first, durably, and then
 //! the record: a program that knows only version 1 accepts a store until the marker has changed, and refuses it from then
@@ -16,6 +20,8 @@
 
 mod v1;
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use relata_schema::{Schema, SourceRecord};
@@ -24,9 +30,12 @@ use serde::{Deserialize, Serialize};
 use super::dictionary::DictionaryEntry;
 use super::engine::{Engine, Tree};
 use super::segment::SegmentEntry;
+use crate::disk::write_durably;
 use crate::{Error, Result};
 
 const KEY: &[u8] = b"commit";
+/// The file's name.
+pub(super) const ACKNOWLEDGED: &str = "COMMIT";
 const VERSION: u32 = super::marker::VERSION;
 const HASH_BYTES: usize = 32;
 
@@ -93,7 +102,7 @@ impl Commit {
         sources.chain(self.edits.iter().flat_map(|edit| &edit.records))
     }
 
-    /// The record in the database, if there is one. `store` is for messages.
+    /// The record in the database of the store at `store`, if there is one.
     pub(super) fn read(engine: &Engine, store: &Path) -> Result<Option<Self>> {
         let Some(value) = engine.get(Tree::Commit, KEY)? else { return Ok(None) };
         let damaged = |found: &str| Error::Damaged {
@@ -108,20 +117,62 @@ impl Commit {
         if blake3::hash(&value[..hashed]) != *hash {
             return Err(damaged("its hash is not that of its bytes"));
         }
-        match u32::from_le_bytes(*version) {
-            1 => v1::decoded(body).map(Some).map_err(|_| damaged("it does not decode")),
-            VERSION => super::decoded(body).map(Some).map_err(|_| damaged("it does not decode")),
-            found => Err(super::marker::version_error(store, found)),
+        let commit: Self = match u32::from_le_bytes(*version) {
+            1 => v1::decoded(body),
+            VERSION => super::decoded(body),
+            found => return Err(super::marker::version_error(store, found)),
+        }
+        .map_err(|_| damaged("it does not decode"))?;
+        match Acknowledged::read(store)? {
+            // Made before there was such a file, or it was lost: then what the database has is all that is known.
+            None => Ok(Some(commit)),
+            Some(last) if last.sequence == commit.sequence && last.hash == blake3::Hash::from_bytes(*hash) => Ok(Some(commit)),
+            // The process ended between the two.
+            Some(last) if last.sequence.checked_add(1) == Some(commit.sequence) => Ok(Some(commit)),
+            Some(last) => Err(damaged(&format!(
+                "it is of commit {}, and `{ACKNOWLEDGED}` names commit {} as the last{}",
+                commit.sequence,
+                last.sequence,
+                if last.sequence == commit.sequence { " with another hash" } else { "" },
+            ))),
         }
     }
 
     /// Writes the record and returns when it is on the disk. The marker is of this version by then.
-    pub(super) fn write(&self, engine: &Engine) -> Result<()> {
+    pub(super) fn write(&self, engine: &Engine, store: &Path) -> Result<()> {
         let mut value = VERSION.to_le_bytes().to_vec();
         value.extend(super::encoded(self));
         let hash = blake3::hash(&value);
         value.extend_from_slice(hash.as_bytes());
         engine.put(Tree::Commit, [(KEY.to_vec(), value)])?;
-        engine.flush()
+        engine.flush()?;
+        write_durably(&store.join(ACKNOWLEDGED), format!("{} {hash}\n", self.sequence).as_bytes())
+    }
+}
+
+/// What the file says.
+struct Acknowledged {
+    sequence: u64,
+    hash: blake3::Hash,
+}
+
+impl Acknowledged {
+    fn read(store: &Path) -> Result<Option<Self>> {
+        let path = store.join(ACKNOWLEDGED);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(&path, "cannot read the number of the last commit")(error)),
+        };
+        let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| {
+            let (sequence, hash) = text.strip_suffix('\n')?.split_once(' ')?;
+            Some(Self { sequence: sequence.parse().ok()?, hash: blake3::Hash::from_hex(hash).ok()? })
+        });
+        parsed.map(Some).ok_or_else(|| Error::Damaged {
+            path,
+            record: "the number of the last commit".to_owned(),
+            found: "it is no number and hash".to_owned(),
+            remedy: super::REMEDY_DAMAGED.to_owned(),
+        })
     }
 }

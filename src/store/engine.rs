@@ -1,10 +1,16 @@
 //! The seam to sled: its errors and its panics become this crate's errors.
 
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.
@@ -43,6 +49,7 @@ struct Handles {
 impl Engine {
     /// Opens the database, or makes one. The caller holds the store's lock.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        remove_unfinished(path)?;
         let since = Instant::now();
         loop {
             match Self::try_open(path) {
@@ -50,7 +57,7 @@ impl Engine {
                 Err(Error::Io { source, .. })
                     if source.to_string().contains("could not acquire lock") && since.elapsed() < PATIENCE =>
                 {
-                    std::thread::sleep(Duration::from_millis(5));
+                    thread::sleep(Duration::from_millis(5));
                 }
                 opened => return opened,
             }
@@ -139,22 +146,116 @@ impl Engine {
 
     /// Returns when all that was written is on the disk.
     pub(super) fn flush(&self) -> Result<()> {
-        guarded(&self.path, "writing to the disk", || self.handles().database.flush().map(|_| ()))
+        guarded(&self.path, "writing to the disk", || flush(&self.handles().database))?;
+        // On Linux sled's own flush is `sync_file_range`, which leaves out the file's length and the disk's cache; and no
+        // folder is synced anywhere.
+        sync_files(&self.path)
     }
+}
+
+/// sled's flush, which at times forgets to wake who waits for a write that failed. Another flush wakes all, so there is one
+/// more from time to time while one waits.
+fn flush(database: &sled::Db) -> sled::Result<()> {
+    let waiting = AtomicUsize::new(1);
+    let flush = || {
+        let flushed = quietly(|| database.flush());
+        waiting.fetch_sub(1, Ordering::AcqRel);
+        flushed.unwrap_or_else(|panic| resume_unwind(panic)).map(|_| ())
+    };
+    thread::scope(|scope| {
+        let waker = scope.spawn(|| {
+            let mut patience = Duration::from_millis(500);
+            loop {
+                thread::park_timeout(patience);
+                if waiting.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                waiting.fetch_add(1, Ordering::AcqRel);
+                // What it returns is what the first one returns.
+                scope.spawn(|| drop(quietly(flush)));
+                patience *= 2;
+            }
+        });
+        let flushed = flush();
+        waker.thread().unpark();
+        flushed
+    })
+}
+
+/// sled takes the file in which it was writing a snapshot of its index when the process ended for a whole one, and does not
+/// open. The snapshot before is still there then, and the log has all that is in neither.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io(folder, "cannot look into the database"))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::io(folder, "cannot look into the database"))?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(&path).map_err(Error::io(&path, "cannot remove what an interrupted process left"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs a folder and all in it. Files without changes cost next to nothing.
+fn sync_files(folder: &Path) -> Result<()> {
+    let failed = |source| Error::Io { path: folder.to_owned(), action: "cannot sync the database", source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            sync_files(&path)?;
+            continue;
+        }
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            // sled removes what it no longer needs at any time.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&path, "cannot sync the database")(error));
+            }
+            _ => {}
+        }
+    }
+    sync_folder(folder)
 }
 
 /// sled flushes when the last handle goes, and may panic in that on a full or failing disk. What matters is flushed before.
 impl Drop for Engine {
     fn drop(&mut self) {
         let handles = self.handles.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(handles))).is_err() {
+        let close = || {
+            // Here rather than by sled itself, which may wait for ever.
+            let flushed = handles.as_ref().map(|handles| flush(&handles.database));
+            drop(handles);
+            flushed.transpose()
+        };
+        if !matches!(quietly(close), Ok(Ok(_))) {
             tracing::warn!("{}: the storage engine failed while closing", self.path.display());
         }
     }
 }
 
+/// Does what may panic inside of sled. The panic becomes an error that says all there is to say, so it is not printed.
+fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
+    static HOOK: Once = Once::new();
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // The threads of sled's own hand their failures on to whoever waits for them.
+            let is_sled = || thread::current().name().is_some_and(|name| name.starts_with("sled-io"));
+            if !QUIET.get() && !is_sled() {
+                before(panic);
+            }
+        }));
+    });
+    let outer = QUIET.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(outer);
+    outcome
+}
+
 fn guarded<T>(path: &Path, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match quietly(work) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(sled::Error::Io(source))) => Err(Error::Io { path: path.to_owned(), action: "the database failed", source }),
         Ok(Err(error)) => Err(failure(path, action, error.to_string())),

@@ -5,6 +5,7 @@
 //! | entry | holds | written |
 //! |---|---|---|
 //! | `STORE` | what the folder is, and the version of its format | once, last of all when a store is made |
+//! | `COMMIT` | the number and hash of the last commit | last of all at a commit |
 //! | `LOCK` | who writes: a lock of the operating system, and text for people | by each writer |
 //! | `db/` | sled: the commit record, dictionaries, indexes of segments | at a commit |
 //! | `segments/` | posting blocks, columns and node lists, a file or more a source | while loading; never changed |

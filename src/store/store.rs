@@ -23,7 +23,7 @@ use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// What a store's folder may hold before its marker is written.
-const HALF_MADE: [&str; 5] = ["LOCK", "STORE.writing", "db", "segments", "snapshots"];
+const HALF_MADE: [&str; 7] = ["COMMIT", "COMMIT.writing", "LOCK", "STORE.writing", "db", "segments", "snapshots"];
 
 /// A store, open for writing: one process at a time. Readers use [`Snapshot`](crate::snapshot::Snapshot)s.
 pub struct Store {
@@ -75,10 +75,10 @@ impl Store {
         if marker::is_there(path)? {
             return Self::locked(path, Engine::open(&path.join("db"))?, lock);
         }
-        let engine = Engine::open(&path.join("db"))?;
-        match Commit::read(&engine, path)? {
+        let (engine, commit) = unmarked(path)?;
+        match commit {
             // The marker is still to come, and is of the record's version.
-            None => Commit::default().write(&engine)?,
+            None => Commit::default().write(&engine, path)?,
             // A process that made the store ended before it wrote the marker.
             Some(commit) if commit.sequence == 0 => {}
             Some(_) => {
@@ -245,7 +245,7 @@ impl Store {
         marker::upgrade(&self.path)?;
         // From here on the disk may hold the new record even if writing it is reported to have failed.
         self.uncertain = true;
-        commit.write(&self.engine)?;
+        commit.write(&self.engine, &self.path)?;
         self.uncertain = false;
         self.adopt(commit);
         // It is committed: what fails now is tried again when the next load or edit begins.
@@ -523,6 +523,25 @@ pub(super) fn edge_value(kind: AttributeKind, bits: u32) -> EdgeValue {
         _ if bits == MISSING => EdgeValue::Missing,
         AttributeKind::Category => EdgeValue::Category(bits),
         _ => EdgeValue::Number(f32::from_bits(bits)),
+    }
+}
+
+/// The database of a store that has no marker. One that cannot be read is what a process left that ended while it made it,
+/// if there is no segment and no snapshot: it is made anew.
+fn unmarked(path: &Path) -> Result<(Engine, Option<Commit>)> {
+    let database = path.join("db");
+    let open = || {
+        let engine = Engine::open(&database)?;
+        let commit = Commit::read(&engine, path)?;
+        Ok((engine, commit))
+    };
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    match open() {
+        Err(_) if database.exists() && is_empty(&segment::folder(path)) && is_empty(&path.join("snapshots")) => {
+            fs::remove_dir_all(&database).map_err(Error::io(&database, "cannot remove a half-made database"))?;
+            open()
+        }
+        opened => opened,
     }
 }
 

@@ -709,7 +709,7 @@ fn the_commit_tells_the_times_of_a_segments_edges() {
     let path = store.path.clone();
     let mut wrong = store.commit.clone();
     wrong.sources[0].segments[0].edges[0].times.as_mut().unwrap().first = 0;
-    wrong.write(&store.engine).unwrap();
+    wrong.write(&store.engine, &store.path).unwrap();
     drop(store);
     let findings = Store::open(&path).unwrap().check();
     assert!(findings.len() == 1 && findings[0].record == "the times of person.visits.place", "{findings:?}");
