@@ -10,6 +10,8 @@
 mod column;
 pub mod format;
 mod graph;
+mod guard;
+mod hold;
 mod id;
 mod reader;
 mod search;

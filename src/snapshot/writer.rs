@@ -9,6 +9,7 @@ use relata_schema::{
 };
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, checksum};
+use super::hold::{Hold, WRITING, drop_unheld};
 use super::{Snapshot, SnapshotId};
 use crate::{Error, Result};
 
@@ -41,6 +42,7 @@ pub struct SnapshotWriter {
     snapshots: PathBuf,
     folder: PathBuf,
     file: BufWriter<File>,
+    _hold: Hold,
     position: u64,
     entries: Vec<Entry>,
     schema: Schema,
@@ -55,14 +57,16 @@ impl SnapshotWriter {
     /// When the folder cannot be written.
     pub fn create(store: &Path, schema: &Schema) -> Result<Self> {
         let snapshots = store.join("snapshots");
-        let folder = snapshots.join(format!("writing-{}", std::process::id()));
+        let folder = snapshots.join(format!("{WRITING}{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(Error::io(&folder, "cannot make the snapshot's folder"))?;
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
+        let hold = Hold::writing(&file).map_err(Error::io(&path, "cannot hold the snapshot"))?;
         let mut writer = Self {
             snapshots,
             folder,
             file: BufWriter::with_capacity(1 << 20, file),
+            _hold: hold,
             position: 0,
             entries: Vec::new(),
             schema: schema.clone(),
@@ -329,8 +333,8 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Syncs, renames to the content's identity, and makes it the store's current snapshot. The one before stays
-    /// for readers that are about to open it; older ones go.
+    /// Syncs, renames to the content's identity, and makes it the store's current snapshot. Older ones that nobody has
+    /// open go.
     ///
     /// # Errors
     /// When something cannot be written; the current snapshot is then as before.
@@ -349,7 +353,9 @@ impl SnapshotWriter {
         write_durably(&self.folder.join(SOURCES), &provenance)?;
         sync_folder(&self.folder)?;
         let home = self.snapshots.join(id.as_str());
-        if Snapshot::open(&home).and_then(|existing| existing.verify()).is_ok() {
+        // Held until it is the current one, so that nobody drops it before.
+        let existing = Snapshot::open(&home).and_then(|existing| existing.verify().map(|()| existing)).ok();
+        if existing.is_some() {
             write_durably(&home.join(SOURCES), &provenance)?;
         } else {
             if home.exists() {
@@ -359,10 +365,9 @@ impl SnapshotWriter {
             self.published = true;
         }
         sync_folder(&self.snapshots)?;
-        let before = current_id(&self.snapshots);
         write_durably(&self.snapshots.join(CURRENT), id.as_str().as_bytes())?;
         sync_folder(&self.snapshots)?;
-        remove_older(&self.snapshots, &[Some(id.clone()), before])?;
+        drop_unheld(&self.snapshots, &id);
         Ok(id)
     }
 
@@ -407,19 +412,6 @@ impl std::ops::Drop for SnapshotWriter {
 /// The snapshot that `CURRENT` names, if it can be read.
 pub(super) fn current_id(snapshots: &Path) -> Option<SnapshotId> {
     SnapshotId::parse(&fs::read_to_string(snapshots.join(CURRENT)).ok()?)
-}
-
-fn remove_older(snapshots: &Path, keep: &[Option<SnapshotId>]) -> Result<()> {
-    let entries = fs::read_dir(snapshots).map_err(Error::io(snapshots, "cannot list the snapshots"))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(id) = name.to_str().and_then(SnapshotId::parse) else { continue };
-        if !keep.contains(&Some(id)) {
-            let path = entry.path();
-            fs::remove_dir_all(&path).map_err(Error::io(&path, "cannot remove an old snapshot"))?;
-        }
-    }
-    Ok(())
 }
 
 /// Writes a small file whole or not at all, and durably.
