@@ -1,18 +1,22 @@
 //! An immutable, memory-mapped copy of a store's graph, to read fast.
 //!
-//! A [`SnapshotWriter`] writes one, a [`Snapshot`] reads it; [`DataGraph`] shows it to petgraph's
-//! algorithms. The bytes are described in [`mod@format`].
+//! A [`SnapshotWriter`] writes one, a [`Snapshot`] reads it and finds [paths](PathQuery) in it; [`DataGraph`] shows it to
+//! petgraph's algorithms. The bytes are described in [`mod@format`].
+//!
+//! A snapshot stays on the disk while some process has it open; what a publisher finds unheld it drops.
 //!
 //! **Invariants:** a snapshot never changes, and its [`SnapshotId`] is its content. Nodes are numbered in
 //! the byte order of their keys, edges of a node are sorted by time, then far node, then attributes, and
 //! category codes are in the byte order of their names: equal content has equal bytes.
 
 mod column;
+mod cost;
 pub mod format;
 mod graph;
 mod guard;
 mod hold;
 mod id;
+mod path;
 mod reader;
 mod search;
 mod writer;
@@ -21,8 +25,10 @@ mod writer;
 mod tests;
 
 pub use column::{Adjacency, EdgeColumn, NodeColumn};
-pub use graph::DataGraph;
+pub use cost::{Cost, Weight};
+pub use graph::{DataEdge, DataGraph};
 pub use id::SnapshotId;
+pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery, PathStep};
 pub use reader::Snapshot;
 pub use search::Hit;
 pub use writer::{EdgeData, SnapshotWriter};
