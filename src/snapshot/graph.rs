@@ -1,15 +1,23 @@
+use std::ops::Range;
+
 use petgraph::Direction as Way;
 use petgraph::visit::{
-    EdgeRef, GraphBase, GraphProp, GraphRef, IntoEdgeReferences, IntoEdges, IntoNeighbors, IntoNeighborsDirected,
-    IntoNodeIdentifiers, NodeCount, NodeIndexable, VisitMap, Visitable,
+    EdgeCount, EdgeRef, GraphBase, GraphProp, GraphRef, IntoEdgeReferences, IntoEdges, IntoEdgesDirected, IntoNeighbors,
+    IntoNeighborsDirected, IntoNodeIdentifiers, NodeCount, NodeIndexable, VisitMap, Visitable,
 };
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
+use super::cost::{Costs, Weight};
 use super::{Hit, Snapshot};
+use crate::Result;
 
 /// A snapshot, or some relations of it, as petgraph's algorithms see a directed graph.
 ///
-/// Nodes are numbered through all types: [`index`](Self::index) and [`node`](Self::node) translate.
+/// Nodes are numbered through all types: [`index`](Self::index) and [`node`](Self::node) translate. A symmetric relation's
+/// edges lead both ways; for all others, [`UndirectedAdaptor`](petgraph::visit::UndirectedAdaptor) forgets their direction.
+///
+/// petgraph's `page_rank` compares every node with every other (petgraph 0.8.3): it is for thousands of nodes, not for
+/// millions.
 ///
 /// ```no_run
 /// use relata::snapshot::{DataGraph, Snapshot};
@@ -23,24 +31,28 @@ use super::{Hit, Snapshot};
 pub struct DataGraph<'s> {
     snapshot: &'s Snapshot,
     relations: Vec<RelationId>,
+    /// For each of the relations: outgoing and incoming.
+    costs: Vec<[Costs<'s>; 2]>,
     /// The first number of each type, and the number of all nodes at the end.
     starts: Vec<u32>,
 }
 
-/// An edge of a [`DataGraph`].
+/// An edge of a [`DataGraph`]. Its weight is its cost: 1, or what a [`Weight`] makes of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DataEdge {
     source: u32,
     target: u32,
-    /// Relation, and position in its outgoing adjacency.
-    id: (RelationId, usize),
-    weight: (),
+    id: EdgeNumber,
+    weight: f64,
 }
+
+/// Relation, direction that it was found in, and position in the adjacency of that direction.
+type EdgeNumber = (RelationId, Direction, usize);
 
 impl EdgeRef for DataEdge {
     type NodeId = u32;
-    type EdgeId = (RelationId, usize);
-    type Weight = ();
+    type EdgeId = EdgeNumber;
+    type Weight = f64;
 
     fn source(&self) -> u32 {
         self.source
@@ -50,11 +62,11 @@ impl EdgeRef for DataEdge {
         self.target
     }
 
-    fn weight(&self) -> &() {
+    fn weight(&self) -> &f64 {
         &self.weight
     }
 
-    fn id(&self) -> (RelationId, usize) {
+    fn id(&self) -> EdgeNumber {
         self.id
     }
 }
@@ -85,18 +97,39 @@ impl VisitMap<u32> for Seen {
 }
 
 impl<'s> DataGraph<'s> {
-    /// The graph of some relations.
+    /// The graph of some relations; each edge costs 1.
     pub fn new(snapshot: &'s Snapshot, relations: impl IntoIterator<Item = RelationId>) -> Self {
+        Self::of(snapshot, relations.into_iter().collect(), None)
+    }
+
+    /// The graph of some relations, whose edges cost what `weight` says.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) when none of the relations has the attribute, or a cost would be negative.
+    pub fn weighted(snapshot: &'s Snapshot, relations: impl IntoIterator<Item = RelationId>, weight: &Weight) -> Result<Self> {
+        let relations: Vec<RelationId> = relations.into_iter().collect();
+        weight.check(snapshot, &relations)?;
+        Ok(Self::of(snapshot, relations, Some(weight)))
+    }
+
+    fn of(snapshot: &'s Snapshot, relations: Vec<RelationId>, weight: Option<&Weight>) -> Self {
         let mut starts = vec![0];
         for node_type in snapshot.schema().node_type_ids() {
             starts.push(starts[starts.len() - 1] + snapshot.node_count(node_type));
         }
-        Self { snapshot, relations: relations.into_iter().collect(), starts }
+        let costs = |&id: &RelationId| Direction::BOTH.map(|way| Costs::of(snapshot, weight, id, way));
+        let costs = relations.iter().map(costs).collect();
+        Self { snapshot, relations, costs, starts }
     }
 
     /// A node's number through all types.
     pub fn index(&self, node_type: NodeTypeId, node: u32) -> u32 {
         self.starts[node_type.index()] + node
+    }
+
+    /// The numbers of a type's nodes.
+    pub fn numbers(&self, node_type: NodeTypeId) -> Range<u32> {
+        self.starts[node_type.index()]..self.starts[node_type.index() + 1]
     }
 
     /// Which node a number is.
@@ -109,13 +142,16 @@ impl<'s> DataGraph<'s> {
     fn edges_of(&self, index: u32, way: Direction) -> impl Iterator<Item = DataEdge> + use<'_, 's> {
         let Hit { node_type, node } = self.node(index);
         let schema = self.snapshot.schema();
-        self.relations.iter().filter(move |&&id| schema.edge(id).near(way) == node_type).flat_map(move |&id| {
+        let relations = self.relations.iter().zip(&self.costs);
+        let near = move |id: RelationId| schema.edge(id).near(way) == node_type;
+        relations.filter(move |&(&id, _)| near(id)).flat_map(move |(&id, costs)| {
             let far = self.starts[schema.edge(id).far(way).index()];
             let adjacency = self.snapshot.adjacency(id, way);
+            let costs = &costs[usize::from(way == Direction::Incoming)];
             adjacency.range(node).map(move |position| {
                 let other = far + adjacency.targets[position];
                 let (source, target) = if way == Direction::Outgoing { (index, other) } else { (other, index) };
-                DataEdge { source, target, id: (id, position), weight: () }
+                DataEdge { source, target, id: (id, way, position), weight: costs.at(position) }
             })
         })
     }
@@ -123,7 +159,7 @@ impl<'s> DataGraph<'s> {
 
 impl GraphBase for DataGraph<'_> {
     type NodeId = u32;
-    type EdgeId = (RelationId, usize);
+    type EdgeId = EdgeNumber;
 }
 
 impl GraphProp for DataGraph<'_> {
@@ -132,7 +168,7 @@ impl GraphProp for DataGraph<'_> {
 
 impl petgraph::visit::Data for DataGraph<'_> {
     type NodeWeight = ();
-    type EdgeWeight = ();
+    type EdgeWeight = f64;
 }
 
 impl NodeCount for DataGraph<'_> {
@@ -213,6 +249,25 @@ impl<'g, 's> IntoEdges for &'g DataGraph<'s> {
 
     fn edges(self, node: u32) -> Edges<'g> {
         Box::new(self.edges_of(node, Direction::Outgoing))
+    }
+}
+
+impl<'g, 's> IntoEdgesDirected for &'g DataGraph<'s> {
+    type EdgesDirected = Edges<'g>;
+
+    fn edges_directed(self, node: u32, way: Way) -> Edges<'g> {
+        match way {
+            Way::Outgoing => self.edges(node),
+            Way::Incoming => Box::new(self.edges_of(node, Direction::Incoming)),
+        }
+    }
+}
+
+/// A symmetric edge counts once for each end that it is found from.
+impl EdgeCount for DataGraph<'_> {
+    fn edge_count(&self) -> usize {
+        let outgoing = |&id: &RelationId| self.snapshot.adjacency(id, Direction::Outgoing).targets.len();
+        self.relations.iter().map(outgoing).sum()
     }
 }
 

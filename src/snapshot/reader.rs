@@ -1,16 +1,19 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use memmap2::Mmap;
 use rayon::prelude::*;
 use relata_schema::{
     AttributeId, AttributeKind, Direction, Interval, NodeTypeId, RelationId, Schema, SourceRecord, Strand, Value,
 };
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, checksum, read_u32, read_u64};
+use super::guard::Mapping;
+use super::hold::{Hold, is_held};
 use super::provenance::Provenance;
 use super::search::SearchIndex;
 use super::writer::{CURRENT, FILE, SOURCES, current_id};
@@ -21,7 +24,8 @@ use crate::{Error, Result};
 ///
 /// Opening reads the header, the section table and the schema only, so it takes milliseconds at any size;
 /// [`verify`](Self::verify) reads everything. No accessor panics on a damaged file: positions are clamped to
-/// what is there.
+/// what is there. While it is open, no publisher removes it; a file that somebody else shortens all the same reads
+/// as zeros from there on, and [`intact`](Self::intact) says so.
 #[derive(Clone)]
 pub struct Snapshot {
     inner: Arc<Inner>,
@@ -29,7 +33,8 @@ pub struct Snapshot {
 
 struct Inner {
     path: PathBuf,
-    map: Mmap,
+    map: Mapping,
+    _hold: Hold,
     id: SnapshotId,
     schema: Schema,
     sources: Vec<SourceRecord>,
@@ -38,6 +43,9 @@ struct Inner {
     counts: Vec<u32>,
     search: OnceLock<SearchIndex>,
 }
+
+/// How often the current snapshot is looked for while loads publish one after another.
+const ATTEMPTS: u32 = 100;
 
 pub(super) const REBUILD: &str = "Write the snapshot anew with `relata snapshot --store STORE`";
 
@@ -48,20 +56,29 @@ impl Snapshot {
     /// [`Error::NoStore`], and those of [`open`](Self::open).
     pub fn current(store: &Path) -> Result<Self> {
         let snapshots = store.join("snapshots");
-        match current_id(&snapshots) {
-            Some(id) => Self::open(&snapshots.join(id.as_str())),
-            None if snapshots.join(CURRENT).exists() => {
-                Err(damaged(&snapshots.join(CURRENT), "the name of the current snapshot", "it is none".to_owned()))
-            }
-            None => {
-                let found = match fs::metadata(store) {
-                    Err(_) => "nothing is there",
-                    Ok(found) if !found.is_dir() => "a file, not a folder",
-                    Ok(_) => "a folder without a current snapshot: `snapshots/CURRENT` is missing",
-                };
-                Err(Error::NoStore { path: store.to_owned(), found: found.to_owned() })
+        let mut attempts = 0..ATTEMPTS;
+        loop {
+            let Some(id) = current_id(&snapshots) else { return Err(no_snapshot(store)) };
+            match Self::open(&snapshots.join(id.as_str())) {
+                // A load published another meanwhile, and dropped this one.
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound && attempts.next().is_some() => {
+                    if current_id(&snapshots).as_ref() == Some(&id) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Opens the store's current snapshot and verifies all of it: for what is computed to be kept.
+    ///
+    /// # Errors
+    /// Those of [`current`](Self::current) and [`verify`](Self::verify).
+    pub fn current_verified(store: &Path) -> Result<Self> {
+        let snapshot = Self::current(store)?;
+        snapshot.verify()?;
+        Ok(snapshot)
     }
 
     /// The identity of the store's current snapshot: a look at one small file.
@@ -76,9 +93,8 @@ impl Snapshot {
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let file = File::open(&path).map_err(Error::io(&path, "cannot open the snapshot"))?;
-        // SAFETY: a published snapshot is never written to again; it is replaced by rename and removed by unlink,
-        // both of which leave an open mapping whole.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(&path, "cannot map the snapshot"))?;
+        let hold = Hold::reading(&path, &file).map_err(Error::io(&path, "cannot hold the snapshot"))?;
+        let map = Mapping::of(file).map_err(Error::io(&path, "cannot map the snapshot"))?;
         let entries = read_table(&path, &map)?;
         let mut sections = HashMap::with_capacity(entries.len());
         for entry in &entries {
@@ -98,7 +114,7 @@ impl Snapshot {
         let schema: Schema = serde_json::from_slice(text).map_err(|error| damaged("the schema", error.to_string()))?;
         let sources = Provenance::read(&folder.join(SOURCES))?;
         let mut snapshot =
-            Inner { path, map, id, schema, sources, entries, sections, counts: Vec::new(), search: OnceLock::new() };
+            Inner { path, map, _hold: hold, id, schema, sources, entries, sections, counts: Vec::new(), search: OnceLock::new() };
         snapshot.counts = snapshot.read_counts();
         snapshot.check_lengths()?;
         Ok(Self { inner: Arc::new(snapshot) })
@@ -117,7 +133,26 @@ impl Snapshot {
             } else {
                 Err(damaged(&inner.path, &inner.title(entry.key), "its checksum does not match".to_owned()))
             }
-        })
+        })?;
+        self.intact()
+    }
+
+    /// Whether the file is still what it was when it was opened. What was computed from the snapshot counts only if
+    /// this says so afterwards; it costs a microsecond.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when somebody shortened the file or wrote to it, or a part of it could not be read.
+    pub fn intact(&self) -> Result<()> {
+        let inner = &*self.inner;
+        inner.map.intact().map_err(|found| damaged(&inner.path, "the snapshot", found.to_owned()))
+    }
+
+    /// Whether some process has the snapshot in `<store>/snapshots/<id>/` open.
+    ///
+    /// # Errors
+    /// When its file is not there or cannot be locked.
+    pub fn is_held(folder: &Path) -> Result<bool> {
+        is_held(folder).map_err(Error::io(folder, "cannot tell who holds the snapshot"))
     }
 
     /// Its identity.
@@ -431,6 +466,19 @@ impl Inner {
         let spans = offsets.first() == Some(&0) && offsets.last() == Some(&(end as u64));
         if ascends && spans { Ok(()) } else { wrong("its offsets do not ascend from 0 to the end") }
     }
+}
+
+fn no_snapshot(store: &Path) -> Error {
+    let current = store.join("snapshots").join(CURRENT);
+    if current.exists() {
+        return damaged(&current, "the name of the current snapshot", "it is none".to_owned());
+    }
+    let found = match fs::metadata(store) {
+        Err(_) => "nothing is there",
+        Ok(found) if !found.is_dir() => "a file, not a folder",
+        Ok(_) => "a folder without a current snapshot: `snapshots/CURRENT` is missing",
+    };
+    Error::NoStore { path: store.to_owned(), found: found.to_owned() }
 }
 
 pub(super) fn damaged(path: &Path, record: &str, found: String) -> Error {

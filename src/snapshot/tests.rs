@@ -326,3 +326,41 @@ fn petgraph_walks_a_snapshot_as_it_walks_its_own_graph() {
     assert_eq!(costs[&graph.index(gene, 0)], 1);
     assert!(!costs.contains_key(&graph.index(gene, 1)));
 }
+
+/// Each accessor, over all nodes and edges of a snapshot whose file has been cut.
+#[cfg(unix)]
+#[test]
+fn a_snapshot_that_is_cut_short_while_it_is_open_can_be_read_to_the_end_and_says_so() {
+    for part in [0, 1, 2] {
+        let store = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let gene = schema.node_type("gene").unwrap();
+        let interacts = schema.relation("interacts").unwrap();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        writer.nodes(gene, &(0..20_000).map(|at| format!("g{at:05}")).collect::<Vec<_>>()).unwrap();
+        let (sources, targets) = (0..60_000_u32).map(|at| (at % 20_000, (at * 7) % 20_000)).unzip();
+        writer.relation(interacts, &EdgeData { sources, targets, ..EdgeData::default() }).unwrap();
+        writer.publish(&[]).unwrap();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        snapshot.intact().unwrap();
+        if part < 2 {
+            let file = std::fs::File::options().write(true).open(snapshot.path()).unwrap();
+            file.set_len(snapshot.bytes() * part / 2).unwrap();
+        }
+        let adjacency = snapshot.adjacency(interacts, Direction::Outgoing);
+        let read = |node: u32| snapshot.label(gene, node).len() + adjacency.neighbors(node).len();
+        let read: usize = (0..20_000).map(read).sum();
+        assert!(part < 2 || read > 20_000 * 6);
+        let (graph, found) = (DataGraph::new(&snapshot, [interacts]), snapshot.search("g1", None, 5).len());
+        petgraph::algo::connected_components(&graph);
+        assert_eq!(found, if part == 0 { 0 } else { 5 });
+        let outcomes = [snapshot.intact(), snapshot.verify(), Snapshot::current(store.path()).map(|_| ())];
+        for outcome in outcomes {
+            assert_eq!(outcome.is_ok(), part == 2, "{part}/2 are left");
+        }
+        if part < 2 {
+            let shown = snapshot.intact().unwrap_err().to_string();
+            assert!(shown.contains("cut short") && shown.contains("`relata snapshot"), "{shown}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, SourceRecord, Strand, Value};
 
 use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VERSION, first_half};
+use super::hold::{Hold, WRITING, drop_unheld};
 use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
 use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
@@ -19,8 +20,6 @@ const MEMORY: usize = 1 << 30;
 /// Name of the file that says which snapshot is the current one.
 pub(super) const CURRENT: &str = "CURRENT";
 
-/// How the name of a folder begins in which a snapshot is being written.
-const WRITING: &str = "writing-";
 
 /// Writes a snapshot: nodes of every type first, then columns and relations, then [`publish`](Self::publish).
 ///
@@ -29,6 +28,7 @@ pub struct SnapshotWriter {
     snapshots: PathBuf,
     pub(super) folder: PathBuf,
     file: File,
+    _hold: Hold,
     position: u64,
     entries: Vec<Entry>,
     pub(super) schema: Schema,
@@ -63,10 +63,12 @@ impl SnapshotWriter {
         fs::create_dir_all(&folder).map_err(Error::io(&folder, "cannot make the snapshot's folder"))?;
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
+        let hold = Hold::writing(&file).map_err(Error::io(&path, "cannot hold the snapshot"))?;
         let mut writer = Self {
             snapshots,
             folder,
             file,
+            _hold: hold,
             position: HEADER as u64,
             entries: Vec::new(),
             schema: schema.clone(),
@@ -284,8 +286,8 @@ impl SnapshotWriter {
         self.section(key(Part::NodeValues), &codes)
     }
 
-    /// Syncs, renames to the content's identity, and makes it the store's current snapshot. The one before stays
-    /// for readers that are about to open it; older ones go.
+    /// Syncs, renames to the content's identity, and makes it the store's current snapshot. Older ones that nobody has
+    /// open go.
     ///
     /// # Errors
     /// When something cannot be written; the current snapshot is then as before.
@@ -302,7 +304,9 @@ impl SnapshotWriter {
         Provenance::write(sources, &self.folder.join(SOURCES))?;
         sync_folder(&self.folder)?;
         let home = self.snapshots.join(id.as_str());
-        if Snapshot::open(&home).and_then(|existing| existing.verify()).is_ok() {
+        // Held until it is the current one, so that nobody drops it before.
+        let existing = Snapshot::open(&home).and_then(|existing| existing.verify().map(|()| existing)).ok();
+        if existing.is_some() {
             Provenance::write(sources, &home.join(SOURCES))?;
         } else {
             if home.exists() {
@@ -312,10 +316,9 @@ impl SnapshotWriter {
             self.published = true;
         }
         sync_folder(&self.snapshots)?;
-        let before = current_id(&self.snapshots);
         write_durably(&self.snapshots.join(CURRENT), id.as_str().as_bytes())?;
         sync_folder(&self.snapshots)?;
-        remove_older(&self.snapshots, &[Some(id.clone()), before])?;
+        drop_unheld(&self.snapshots, &id);
         Ok(id)
     }
 
@@ -353,21 +356,6 @@ impl std::ops::Drop for SnapshotWriter {
 /// The snapshot that `CURRENT` names, if it can be read.
 pub(super) fn current_id(snapshots: &Path) -> Option<SnapshotId> {
     SnapshotId::parse(&fs::read_to_string(snapshots.join(CURRENT)).ok()?)
-}
-
-fn remove_older(snapshots: &Path, keep: &[Option<SnapshotId>]) -> Result<()> {
-    let entries = fs::read_dir(snapshots).map_err(Error::io(snapshots, "cannot list the snapshots"))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_str().unwrap_or_default();
-        // What a writer that was killed has left: there is one writer at a time, and this one is done.
-        let is_unfinished = name.starts_with(WRITING);
-        if is_unfinished || SnapshotId::parse(name).is_some_and(|id| !keep.contains(&Some(id))) {
-            let path = entry.path();
-            fs::remove_dir_all(&path).map_err(Error::io(&path, "cannot remove an old snapshot"))?;
-        }
-    }
-    Ok(())
 }
 
 /// A column of a part of intervals, with a filler where the interval is missing.
