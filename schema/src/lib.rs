@@ -45,6 +45,7 @@ mod parse;
 mod record;
 mod schema;
 mod value;
+mod write;
 
 pub use attribute::{Attribute, AttributeKind, Transform};
 pub use error::SchemaError;

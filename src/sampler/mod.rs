@@ -42,7 +42,7 @@
 //! # writer.nodes(cell, &["AAAC", "AAAG"].map(String::from))?;
 //! # writer.nodes(gene, &["CD4", "CD8A", "MS4A1"].map(String::from))?;
 //! # let edges = EdgeData { sources: vec![0, 0, 1], targets: vec![0, 1, 1], ..EdgeData::default() };
-//! # writer.relation(schema.relation("expresses")?, edges)?;
+//! # writer.relation(schema.relation("expresses")?, &edges)?;
 //! # writer.publish(&[])?;
 //! let snapshot = Snapshot::current(path)?;
 //! let cell = snapshot.schema().node_type("cell")?;

@@ -4,6 +4,7 @@ mod check;
 mod compare;
 mod embed;
 mod evaluate;
+mod export;
 mod info;
 mod sample;
 mod snapshot;
@@ -42,6 +43,8 @@ enum Command {
     Compare(compare::Args),
     /// Write a vector for every node of the task's type
     Embed(embed::Args),
+    /// Write a snapshot as Parquet, GraphML or AnnData
+    Export(export::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => args.run(),
         Command::Compare(args) => args.run(),
         Command::Embed(args) => args.run(),
+        Command::Export(args) => args.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -297,7 +297,7 @@ mod tests {
         writer.nodes(schema.node_type("gene").unwrap(), &["g1", "g2"].map(String::from)).unwrap();
         let counts = vec![vec![EdgeValue::Number(3.0), EdgeValue::Missing, EdgeValue::Number(1.0)]];
         let expresses = EdgeData { sources: vec![0, 0, 1], targets: vec![0, 1, 1], attributes: counts, ..EdgeData::default() };
-        writer.relation(schema.relation("expresses").unwrap(), expresses).unwrap();
+        writer.relation(schema.relation("expresses").unwrap(), &expresses).unwrap();
         let interacts = EdgeData {
             sources: vec![0],
             targets: vec![1],
@@ -305,7 +305,7 @@ mod tests {
             categories: vec![vec![], vec!["two hybrid".to_owned()]],
             ..EdgeData::default()
         };
-        writer.relation(schema.relation("interacts").unwrap(), interacts).unwrap();
+        writer.relation(schema.relation("interacts").unwrap(), &interacts).unwrap();
         writer.publish(&[]).unwrap();
         folder
     }

@@ -16,7 +16,7 @@
 //! # let (gene, interacts) = (schema.node_type("gene")?, schema.relation("interacts")?);
 //! let mut writer = SnapshotWriter::create(store, &schema)?;
 //! writer.nodes(gene, &["CD3D", "CD3E", "LCK", "ZAP70"].map(String::from))?;
-//! writer.relation(interacts, EdgeData { sources: vec![0, 1, 2], targets: vec![1, 2, 3], ..EdgeData::default() })?;
+//! writer.relation(interacts, &EdgeData { sources: vec![0, 1, 2], targets: vec![1, 2, 3], ..EdgeData::default() })?;
 //! writer.publish(&[])?;
 //!
 //! let snapshot = Snapshot::current(store)?;

@@ -166,7 +166,7 @@ async fn a_subgraph_that_would_be_too_large_is_refused_before_it_is_drawn() {
     writer.nodes(schema.node_type("gene").unwrap(), &keys).unwrap();
     let (sources, targets) = (0..1200_u32).flat_map(|one| (one + 1..1200).map(move |other| (one, other))).unzip();
     let edges = relata::snapshot::EdgeData { sources, targets, ..Default::default() };
-    writer.relation(schema.relation("interacts").unwrap(), edges).unwrap();
+    writer.relation(schema.relation("interacts").unwrap(), &edges).unwrap();
     writer.publish(&[]).unwrap();
     let app = relata_web::app(relata_web::AppState::open(folder.path()).unwrap());
     let ask = |hops: u32| format!(r#"{{"seeds": [{{"type": "gene", "key": "g0000"}}], "fanout": 100, "hops": {hops}}}"#);

@@ -98,7 +98,7 @@ pub fn publish(store: &Path, cells: &[&str]) -> SnapshotId {
         attributes: vec![vec![number(3.0), EdgeValue::Missing, number(7.0)]],
         ..EdgeData::default()
     };
-    writer.relation(relation("expresses"), expresses).unwrap();
+    writer.relation(relation("expresses"), &expresses).unwrap();
     let interacts = EdgeData {
         sources: vec![0, 2],
         targets: vec![2, 2],
@@ -106,16 +106,16 @@ pub fn publish(store: &Path, cells: &[&str]) -> SnapshotId {
         categories: vec![vec![], vec!["two hybrid".into(), "pull down".into()]],
         ..EdgeData::default()
     };
-    writer.relation(relation("interacts"), interacts).unwrap();
+    writer.relation(relation("interacts"), &interacts).unwrap();
     let is_a = EdgeData { sources: vec![0], targets: vec![1], ..EdgeData::default() };
-    writer.relation(relation("tissue.is_a.tissue"), is_a).unwrap();
+    writer.relation(relation("tissue.is_a.tissue"), &is_a).unwrap();
     let present_in = EdgeData {
         sources: vec![0, 1, 2, 3],
         targets: vec![0, 0, 0, 1],
         attributes: vec![vec![number(1.5); 4]],
         ..EdgeData::default()
     };
-    writer.relation(relation("gene.present_in.tissue"), present_in).unwrap();
+    writer.relation(relation("gene.present_in.tissue"), &present_in).unwrap();
     let visited = EdgeData {
         sources: vec![0, 0, 0],
         targets: vec![0, 1, 1],
@@ -128,7 +128,7 @@ pub fn publish(store: &Path, cells: &[&str]) -> SnapshotId {
         ],
         categories: vec![vec![], vec![], vec!["fever".into(), "check".into()], vec![]],
     };
-    writer.relation(relation("visited"), visited).unwrap();
+    writer.relation(relation("visited"), &visited).unwrap();
     let record = SourceRecord { dataset: "small".into(), name: "by hand".into(), ..SourceRecord::default() };
     writer.publish(&[record]).unwrap()
 }
