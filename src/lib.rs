@@ -3,7 +3,8 @@
 //!
 //! The way of the data, and the modules in that order:
 //!
-//! * [`store`]: what was loaded, in sled; [`snapshot`]: an immutable, memory-mapped copy to read fast.
+//! * [`store`]: what was loaded, in sled; [`snapshot`]: an immutable, memory-mapped copy to read fast;
+//!   [`edit`]: changes of people's own, as lines of JSON.
 //! * [`sampler`]: subgraphs around seed nodes; [`task`]: what is to be learnt, on which split.
 //! * `tokens`, `model`, `train`, `baselines` (feature `train`): from subgraphs to a trained
 //!   relational transformer, and the plain models beside it.
@@ -16,6 +17,7 @@
 #[cfg(feature = "train")]
 pub mod baselines;
 mod disk;
+pub mod edit;
 pub mod embedding;
 mod error;
 #[cfg(feature = "export")]

@@ -24,8 +24,8 @@ impl Args {
             Ok(store) => {
                 let checked = store.check_with(self.quiet);
                 println!(
-                    "store: {} sources, {} segments, {} blocks in {} bytes, {} edges, {} names",
-                    checked.sources, checked.segments, checked.blocks, checked.bytes, checked.edges, checked.names
+                    "store: {} sources, {} edits, {} segments, {} blocks in {} bytes, {} edges, {} names",
+                    checked.sources, checked.edits, checked.segments, checked.blocks, checked.bytes, checked.edges, checked.names
                 );
                 findings.extend(checked.findings.iter().map(ToString::to_string));
             }

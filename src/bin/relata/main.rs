@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod edit;
 mod embed;
 mod evaluate;
 mod export;
@@ -31,6 +32,8 @@ enum Command {
     Info(info::Args),
     /// Write what is committed as a snapshot
     Snapshot(snapshot::Args),
+    /// Upsert and delete nodes and edges by hand
+    Edit(edit::Args),
     /// Verify every checksum of a store and its snapshots
     Check(check::Args),
     /// Draw subgraphs around seed nodes
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Info(args) => args.run(),
         Command::Snapshot(args) => args.run(),
+        Command::Edit(args) => args.run(),
         Command::Check(args) => args.run(),
         Command::Sample(args) => args.run(),
         Command::Train(args) => args.run(),
