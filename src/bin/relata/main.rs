@@ -5,6 +5,7 @@ mod compare;
 mod embed;
 mod evaluate;
 mod info;
+mod path;
 mod sample;
 mod snapshot;
 mod train;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Args),
     /// Draw subgraphs around seed nodes
     Sample(sample::Args),
+    /// Find the shortest paths between two nodes
+    Path(path::Args),
     /// Train a model on a task
     Train(train::Args),
     /// Measure a trained model on its held-out rows
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Snapshot(args) => args.run(),
         Command::Check(args) => args.run(),
         Command::Sample(args) => args.run(),
+        Command::Path(args) => args.run(),
         Command::Train(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Compare(args) => args.run(),
