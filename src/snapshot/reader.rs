@@ -86,6 +86,11 @@ impl Snapshot {
         current_id(&store.join("snapshots"))
     }
 
+    /// Where a store's snapshot of this identity lies, or would.
+    pub fn file_of(store: &Path, id: &SnapshotId) -> PathBuf {
+        store.join("snapshots").join(id.as_str()).join(FILE)
+    }
+
     /// Opens `<store>/snapshots/<id>/`.
     ///
     /// # Errors

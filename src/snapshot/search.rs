@@ -1,4 +1,4 @@
-use relata_schema::{NodeTypeId, nearest};
+use relata_schema::{NodeTypeId, SchemaError, nearest};
 
 use super::Snapshot;
 use crate::{Error, Result};
@@ -132,6 +132,93 @@ impl Snapshot {
             (&[only], _) | (_, &[only]) => Ok(only),
             _ => Err(self.unknown_key(node_type, name)),
         }
+    }
+
+    /// All nodes, of any type, that a name may mean: those with this key; else those with this label, whatever the case;
+    /// else those with this identifier.
+    pub fn named(&self, name: &str) -> Vec<Hit> {
+        let types = self.schema().node_type_ids();
+        let by_key: Vec<Hit> = types.filter_map(|node_type| Some(Hit { node_type, node: self.find(node_type, name)? })).collect();
+        if !by_key.is_empty() {
+            return by_key;
+        }
+        let folded = name.trim().to_lowercase();
+        let index = self.search_index();
+        let first = index.entries.partition_point(|entry| index.text(entry) < folded.as_str());
+        let same = index.entries[first..].iter().take_while(|entry| index.text(entry) == folded);
+        let mut hits: Vec<Hit> = same.map(|entry| entry.2).collect();
+        hits.dedup();
+        let by_label = |hit: &Hit| self.label(hit.node_type, hit.node).to_lowercase() == folded;
+        let labelled: Vec<Hit> = hits.iter().copied().filter(by_label).collect();
+        if labelled.is_empty() { hits } else { labelled }
+    }
+
+    /// The type and the key in `type:key`; nothing where what is before the first colon is no type. Keys may hold colons.
+    pub fn typed<'t>(&self, text: &'t str) -> Option<(NodeTypeId, &'t str)> {
+        let (node_type, key) = text.split_once(':')?;
+        Some((self.schema().node_type(node_type).ok()?, key))
+    }
+
+    /// A node as [`typed`](Self::typed) and [`locate`](Self::locate) read it: `gene:ENSG00000167286`.
+    pub fn title(&self, hit: Hit) -> String {
+        format!("{}:{}", self.schema().node(hit.node_type).name, self.key(hit.node_type, hit.node))
+    }
+
+    /// The node that a person writes as `type:key`, or by a key, label or identifier alone that no other node has.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`] or an unknown type, with the nearest; [`Error::Setting`] with the candidates where there are
+    /// several.
+    pub fn locate(&self, text: &str) -> Result<Hit> {
+        if let Some((node_type, key)) = self.typed(text) {
+            return Ok(Hit { node_type, node: self.resolve(node_type, key)? });
+        }
+        match self.named(text).as_slice() {
+            &[only] => Ok(only),
+            [] => {
+                if let Some(error) = self.misspelt_type(text) {
+                    return Err(error.into());
+                }
+                let near: Vec<String> = self.near(text, 3).into_iter().map(|hit| format!("`{}`", self.title(hit))).collect();
+                let suggestion = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
+                Err(Error::UnknownKey { node_type: "node".to_owned(), key: text.to_owned(), suggestion })
+            }
+            several => Err(Error::Setting {
+                setting: format!("`{text}`"),
+                found: format!("{} nodes of this name", several.len()),
+                expected: format!("one of {}", self.titles(several).join(", ")),
+            }),
+        }
+    }
+
+    /// The first few of some nodes, as [`title`](Self::title) writes them.
+    pub fn titles(&self, hits: &[Hit]) -> Vec<String> {
+        hits.iter().take(10).map(|&hit| self.title(hit)).collect()
+    }
+
+    /// The error for `gnee:CD3D`, where the word before the colon is nearly a type.
+    pub fn misspelt_type(&self, text: &str) -> Option<SchemaError> {
+        let (word, _) = text.split_once(':')?;
+        let types = self.schema().node_types().iter().map(|known| known.name.as_str());
+        if nearest(word, types).is_empty() { None } else { self.schema().node_type(word).err() }
+    }
+
+    /// Nodes of any type whose keys are near to one that no node has.
+    pub fn near(&self, key: &str, count: usize) -> Vec<Hit> {
+        let of_type = |node_type| {
+            let keys = self.nearest_keys(node_type, key, count);
+            keys.into_iter().filter_map(move |key| Some(Hit { node_type, node: self.find(node_type, key)? }))
+        };
+        let all: Vec<Hit> = self.schema().node_type_ids().flat_map(of_type).collect();
+        let close = nearest(key, all.iter().map(|hit| self.key(hit.node_type, hit.node)));
+        let is_close = |hit: &&Hit| close.contains(&self.key(hit.node_type, hit.node));
+        // Where no key is near, those are left that hold the text.
+        let mut chosen: Vec<Hit> = all.iter().filter(is_close).copied().collect();
+        if chosen.is_empty() {
+            chosen = all;
+        }
+        chosen.truncate(count);
+        chosen
     }
 
     /// The error that says that a node does not exist, with the nearest keys.

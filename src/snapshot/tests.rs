@@ -293,6 +293,47 @@ fn names_are_searched_and_misspelt_keys_answered_with_the_nearest() {
 }
 
 #[test]
+fn a_node_is_located_by_type_and_key_or_by_a_name_that_only_it_has() {
+    let store = tempfile::tempdir().unwrap();
+    let schema = Schema::biology();
+    let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+    let of = |name: &str| schema.node_type(name).unwrap();
+    let (gene, tissue, cell) = (of("gene"), of("tissue"), of("cell"));
+    writer.nodes(gene, &["ENSG1", "ENSG2", "both"].map(String::from)).unwrap();
+    writer.nodes(tissue, &["UBERON:1", "UBERON:2"].map(String::from)).unwrap();
+    writer.nodes(cell, &["both"].map(String::from)).unwrap();
+    let text = |text: &str| Some(Value::Text(text.to_owned()));
+    writer.column(gene, schema.node_attribute(gene, "symbol").unwrap(), &[text("CD3D"), text("CD3E"), None]).unwrap();
+    writer.column(tissue, schema.node_attribute(tissue, "name").unwrap(), &[text("blood"), text("cd3d")]).unwrap();
+    writer.publish(&[]).unwrap();
+    let snapshot = Snapshot::current(store.path()).unwrap();
+    for (text, expected) in [
+        ("gene:ENSG1", "gene:ENSG1"),
+        ("gene:cd3e", "gene:ENSG2"),
+        ("CD3E", "gene:ENSG2"),
+        ("blood", "tissue:UBERON:1"),
+        ("UBERON:1", "tissue:UBERON:1"),
+        ("tissue:UBERON:2", "tissue:UBERON:2"),
+        ("cell:both", "cell:both"),
+    ] {
+        assert_eq!(snapshot.title(snapshot.locate(text).unwrap()), expected, "{text}");
+    }
+    for (text, expected) in [
+        ("both", "`both`: found 2 nodes of this name, expected one of cell:both, gene:both"),
+        ("CD3D", "expected one of gene:ENSG1, tissue:UBERON:2"),
+        ("ENSG3", "no node has the key `ENSG3`; did you mean `gene:ENSG1`"),
+        ("UBERON:9", "no node has the key `UBERON:9`; did you mean `tissue:UBERON:1`"),
+        ("gnee:ENSG1", "did you mean `gene`"),
+        ("gene:ENSG9", "no gene has the key `ENSG9`"),
+        ("zzzzzzzzz", "no node has the key `zzzzzzzzz`"),
+    ] {
+        let shown = snapshot.locate(text).unwrap_err().to_string();
+        let sorted = expected.replace("cell:both, gene:both", "gene:both, cell:both");
+        assert!(shown.contains(expected) || shown.contains(&sorted), "{shown}, expected: {expected}");
+    }
+}
+
+#[test]
 fn petgraph_walks_a_snapshot_as_it_walks_its_own_graph() {
     let store = tempfile::tempdir().unwrap();
     small(store.path());

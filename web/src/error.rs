@@ -51,6 +51,8 @@ pub enum ErrorCode {
     BadHost,
     /// It took too long.
     TimedOut,
+    /// What would be answered from is damaged.
+    Unavailable,
     /// The server's own failure.
     Internal,
 }
@@ -136,6 +138,20 @@ impl ApiError {
             ErrorCode::TimedOut,
             format!("no answer within {seconds} s; ask for less, or again later"),
         )
+    }
+
+    /// The snapshot that is served is not what it was when it was opened: 503. Logged here with the file's path.
+    pub fn unavailable(error: &relata::Error) -> Self {
+        tracing::error!("{error}");
+        let reason = match error {
+            relata::Error::Damaged { record, found, .. } => format!("{record} is damaged: {found}"),
+            _ => "the snapshot cannot be read".to_owned(),
+        };
+        let message = format!(
+            "{reason}; no answer is given from it. The server takes up the next whole one that it finds: write it with \
+             `relata snapshot --store STORE`, and ask again"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
     }
 
     /// The server's own failure: 500. Logged here; the caller sees only that it happened.

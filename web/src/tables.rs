@@ -24,8 +24,8 @@ struct Known {
 }
 
 /// What changes when a file is replaced.
-#[derive(Clone, Copy, PartialEq)]
-struct Stamp {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
     /// The inode, where there is such a thing: two writes may fall into one tick of the clock.
@@ -33,7 +33,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
         #[cfg(unix)]
         let number = std::os::unix::fs::MetadataExt::ino(&found);

@@ -73,7 +73,7 @@ struct Row {
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_verified(&self.store)?;
         let mut task = Task::read(&self.task, snapshot.schema())?;
         task.task.split.folds = self.folds.unwrap_or(task.task.split.folds);
         let folds = folds(&snapshot, &task)?;
@@ -117,6 +117,7 @@ impl Args {
             classes,
             models,
         };
+        snapshot.intact()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&comparison)?);
         } else {

@@ -21,12 +21,14 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_verified(&self.store)?;
         let (_, model) = Run::open(&self.run, &snapshot)?;
         let folder = std::path::absolute(&self.run)?;
         let name = self.model.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
         relata::embedding::check_name(&name)?;
-        for table in model.embed(&snapshot, &name, &self.run.display().to_string(), self.quiet)? {
+        let tables = model.embed(&snapshot, &name, &self.run.display().to_string(), self.quiet)?;
+        snapshot.intact()?;
+        for table in tables {
             table.write(&self.store)?;
             let info = &table.info;
             println!("embedding {name} of {}: {} × {}", info.node_type, info.count, info.dimension);

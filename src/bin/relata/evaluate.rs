@@ -46,7 +46,7 @@ struct Class {
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_verified(&self.store)?;
         let (info, model) = Run::open(&self.run, &snapshot)?;
         let mut rows = Vec::new();
         for key in &info.held_out {
@@ -60,6 +60,7 @@ impl Args {
             );
         }
         let measured = measure(&snapshot, &model, &rows, self.quiet)?;
+        snapshot.intact()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&measured)?);
         } else {

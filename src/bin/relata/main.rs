@@ -7,6 +7,7 @@ mod embed;
 mod evaluate;
 mod export;
 mod info;
+mod path;
 mod sample;
 mod snapshot;
 mod train;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Args),
     /// Draw subgraphs around seed nodes
     Sample(sample::Args),
+    /// Find the shortest paths between two nodes
+    Path(path::Args),
     /// Train a model on a task
     Train(train::Args),
     /// Measure a trained model on its held-out rows
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Edit(args) => args.run(),
         Command::Check(args) => args.run(),
         Command::Sample(args) => args.run(),
+        Command::Path(args) => args.run(),
         Command::Train(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Compare(args) => args.run(),

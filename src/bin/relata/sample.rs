@@ -112,6 +112,7 @@ impl Args {
         let sampler = Sampler::new(&snapshot, self.config(&snapshot)?)?;
         let subgraph = sampler.sample(&seeds, 0)?;
         let named = Named::of(&snapshot, &subgraph);
+        snapshot.intact()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&named)?);
         } else {
@@ -243,35 +244,44 @@ impl<'s> Named<'s> {
     }
 }
 
-/// The names of the codes of an edge attribute that was met.
-type Categories<'s> = BTreeMap<(RelationId, AttributeId), Vec<&'s str>>;
-
 impl NamedEdge {
     fn of<'s>(snapshot: &'s Snapshot, edge: &SampledEdge, categories: &mut Categories<'s>) -> Self {
-        let (relation, at) = (snapshot.schema().edge(edge.relation), edge.position as usize);
-        let mut attributes = BTreeMap::new();
-        for (id, attribute) in (0..).map(AttributeId).zip(&relation.attributes) {
-            let value = match snapshot.edge_column(edge.relation, edge.direction, id) {
-                _ if attribute.kind == AttributeKind::Time => continue,
-                EdgeColumn::Number(numbers) => {
-                    numbers.get(at).filter(|number| !number.is_nan()).map(|&number| match attribute.kind {
-                        AttributeKind::Boolean => Value::from(number != 0.0),
-                        AttributeKind::Count => Value::from(number as u64),
-                        _ => Value::from(number),
-                    })
-                }
-                EdgeColumn::Category(codes) => {
-                    let names =
-                        categories.entry((edge.relation, id)).or_insert_with(|| snapshot.edge_categories(edge.relation, id));
-                    codes.get(at).and_then(|&code| names.get(code as usize)).map(|&name| Value::from(name))
-                }
-            };
-            attributes.insert(attribute.name.clone(), value.unwrap_or(Value::Null));
-        }
-        let times = snapshot.adjacency(edge.relation, edge.direction).times;
         let (source, target) = edge.ends();
-        Self { relation: snapshot.schema().relation_title(edge.relation), source, target, time: times.get(at), attributes }
+        let at = edge.position as usize;
+        let (time, attributes) = described(snapshot, (edge.relation, edge.direction, at), categories);
+        Self { relation: snapshot.schema().relation_title(edge.relation), source, target, time, attributes }
     }
+}
+
+/// The names of the codes of an edge attribute that was met.
+pub type Categories<'s> = BTreeMap<(RelationId, AttributeId), Vec<&'s str>>;
+
+/// An edge's time and other attributes, by its place in a relation's adjacency; missing ones are null.
+pub fn described<'s>(
+    snapshot: &'s Snapshot,
+    (relation, direction, at): (RelationId, Direction, usize),
+    categories: &mut Categories<'s>,
+) -> (Option<i64>, BTreeMap<String, Value>) {
+    let mut attributes = BTreeMap::new();
+    for (id, attribute) in (0..).map(AttributeId).zip(&snapshot.schema().edge(relation).attributes) {
+        let value = match snapshot.edge_column(relation, direction, id) {
+            _ if attribute.kind == AttributeKind::Time => continue,
+            EdgeColumn::Number(numbers) => {
+                numbers.get(at).filter(|number| !number.is_nan()).map(|&number| match attribute.kind {
+                    AttributeKind::Boolean => Value::from(number != 0.0),
+                    AttributeKind::Count => Value::from(number as u64),
+                    _ => Value::from(number),
+                })
+            }
+            EdgeColumn::Category(codes) => {
+                let names = categories.entry((relation, id)).or_insert_with(|| snapshot.edge_categories(relation, id));
+                codes.get(at).and_then(|&code| names.get(code as usize)).map(|&name| Value::from(name))
+            }
+        };
+        attributes.insert(attribute.name.clone(), value.unwrap_or(Value::Null));
+    }
+    let times = snapshot.adjacency(relation, direction).times;
+    (times.get(at), attributes)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_verified(&self.store)?;
         let text = std::fs::read_to_string(&self.task).map_err(relata::Error::io(&self.task, "cannot read the task"))?;
         let task = Task::parse(&text, &self.task.display().to_string(), snapshot.schema())?;
         let (fold, training, held_out) = if self.all {
@@ -52,10 +52,13 @@ impl Args {
         };
         let options = FitOptions { quiet: self.quiet, label: String::new(), on_epoch: &mut on_epoch };
         let model = fit(&snapshot, &task, &training, options)?;
+        snapshot.intact()?;
         let info = run.finish(&model, &snapshot, fold, &held_out)?;
         println!("trained on {} rows in {last:.1} s; run: {}", info.training_rows, self.out.display());
         if !held_out.is_empty() {
-            evaluate::measure(&snapshot, &model, &held_out, self.quiet)?.print();
+            let measured = evaluate::measure(&snapshot, &model, &held_out, self.quiet)?;
+            snapshot.intact()?;
+            measured.print();
         }
         Ok(())
     }

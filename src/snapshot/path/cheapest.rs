@@ -36,13 +36,38 @@ impl PartialOrd for Waiting {
     }
 }
 
+/// By node, the cheapest label that waits or was taken: what costs no less and is no shorter need not wait.
+struct Offered {
+    costs: Vec<f64>,
+    /// One more than the hops; 0 where there is no label, so that the system gives pages only for where the search was.
+    hops: Vec<u8>,
+}
+
+impl Offered {
+    /// Whether a label is worth its place; notes it where it is the cheapest of its node.
+    fn takes(&mut self, node: u32, cost: f64, hops: u32) -> bool {
+        let (known_cost, known_hops) = (&mut self.costs[node as usize], &mut self.hops[node as usize]);
+        let is_first = *known_hops == 0;
+        if !is_first && *known_cost <= cost && u32::from(*known_hops) <= hops + 1 {
+            return false;
+        }
+        if is_first || cost < *known_cost {
+            (*known_cost, *known_hops) = (cost, hops as u8 + 1);
+        }
+        true
+    }
+}
+
 /// The nodes of a cheapest path from `search.start`; of equally cheap ones, one of the fewest hops.
 pub(super) fn cheapest(ways: &Ways<'_>, search: &Search<'_>, budget: &mut Budget) -> Option<Vec<u32>> {
     let mut labels: Vec<Label> = Vec::new();
     // By node: one more than the hops of its last label; 0 where it has none.
     let mut taken = vec![0_u8; ways.node_count()];
+    let mut offered = Offered { costs: vec![0.0; ways.node_count()], hops: vec![0; ways.node_count()] };
     let is_shorter = |hops: u32, taken: u8| taken == 0 || hops + 1 < u32::from(taken);
     let mut waiting = BinaryHeap::from([Reverse(Waiting { cost: 0.0, hops: 0, node: search.start, before: usize::MAX })]);
+    // What the cheapest way to the goal costs that was met so far.
+    let mut most = f64::INFINITY;
     while let Some(Reverse(Waiting { cost, hops, node, before })) = waiting.pop() {
         if !is_shorter(hops, taken[node as usize]) {
             continue;
@@ -59,8 +84,15 @@ pub(super) fn cheapest(ways: &Ways<'_>, search: &Search<'_>, budget: &mut Budget
             continue;
         }
         ways.costs(node, |far, more| {
-            if is_shorter(hops + 1, taken[far as usize]) && !search.forbids(Sense::With, node, far) {
-                waiting.push(Reverse(Waiting { cost: cost + more, hops: hops + 1, node: far, before: labels.len() - 1 }));
+            let (cost, hops) = (cost + more, hops + 1);
+            if cost > most || !is_shorter(hops, taken[far as usize]) || search.forbids(Sense::With, node, far) {
+                return;
+            }
+            if offered.takes(far, cost, hops) {
+                if search.goal.is_at(far) {
+                    most = cost;
+                }
+                waiting.push(Reverse(Waiting { cost, hops, node: far, before: labels.len() - 1 }));
             }
         });
     }

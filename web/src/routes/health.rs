@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::AppState;
+use crate::{ApiError, AppState};
 
 /// `GET /health`
 #[derive(Serialize)]
@@ -12,7 +12,7 @@ pub struct Health {
     snapshot: String,
 }
 
-pub async fn health(State(state): State<AppState>) -> Json<Health> {
-    let snapshot = state.view().snapshot.id().to_string();
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), snapshot })
+pub async fn health(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
+    let snapshot = state.snapshot_id()?.to_string();
+    Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), snapshot }))
 }

@@ -6,6 +6,7 @@ mod health;
 mod layouts;
 mod neighbors;
 mod nodes;
+mod path;
 mod schema;
 mod search;
 mod stats;
@@ -29,6 +30,7 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/search", get(search::search))
         .route("/v1/nodes/{type}/{key}", get(nodes::node))
         .route("/v1/nodes/{type}/{key}/neighbors", get(neighbors::neighbors))
+        .route("/v1/path", get(path::path))
         .route("/v1/subgraph", post(subgraph::subgraph))
         .route("/v1/embeddings", get(embeddings::list))
         .route("/v1/embeddings/{model}/{type}/nearest", post(embeddings::nearest))

@@ -407,3 +407,46 @@ async fn relations_cutoff_fanout_and_seed_decide_what_a_subgraph_shows() {
     }
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["ENSG1", "ENSG2", "ENSG3"]);
 }
+
+#[tokio::test]
+async fn a_path_names_its_nodes_and_edges() {
+    let small = Small::new();
+    let app = small.app();
+    // MYC and TP53 interact and are expressed in c1; gene ENSG2 shares with MYC only the blood.
+    let answer = got(&app, "/v1/path?from=gene:MYC&to=gene:ENSG2").await;
+    let node = |node_type: &str, key: &str, label: &str| json!({"type": node_type, "key": key, "label": label});
+    let step = |direction: &str| {
+        json!({
+            "relation": "gene.present_in.tissue", "direction": direction, "cost": 1.0, "time": null, "attributes": {"level": 1.5}
+        })
+    };
+    assert_eq!(
+        answer,
+        json!({
+            "snapshot": small.snapshot().id().as_str(),
+            "from": node("gene", "ENSG1", "MYC"), "to": node("gene", "ENSG2", "ENSG2"),
+            "paths": [{
+                "hops": 2, "cost": 2.0,
+                "nodes": [node("gene", "ENSG1", "MYC"), node("tissue", "UBERON:0000178", "blood"), node("gene", "ENSG2", "ENSG2")],
+                "steps": [step("outgoing"), step("incoming")],
+            }],
+            "visited": answer["visited"].as_u64().unwrap(), "complete": true, "most_visits": 2_000_000, "message": null,
+        })
+    );
+    // The nearest cells of MYC: c1 that expresses it, and c2 by way of TP53.
+    let cells = got(&app, "/v1/path?from=MYC&to=cell&paths=9&relations=expresses,interacts&hops=2").await;
+    let ends = |answer: &serde_json::Value| {
+        let last =
+            |path: &serde_json::Value| path["nodes"].as_array().unwrap().last().unwrap()["key"].as_str().unwrap().to_owned();
+        answer["paths"].as_array().unwrap().iter().map(last).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&cells)[0], "c1");
+    assert_eq!((ends(&cells).len(), cells["to"].clone()), (3, json!({"type": "cell"})));
+    assert_eq!(cells["message"], "there are no more paths within 2 hops");
+    let none = got(&app, "/v1/path?from=MYC&to=c1&directed=true").await;
+    assert_eq!((&none["paths"], &none["message"]), (&json!([]), &json!("there is no path within 6 hops")));
+    // The score of MYC and TP53 is 0.1; by way of c1 it costs twice the 1 of what has no score.
+    let weighted = got(&app, "/v1/path?from=MYC&to=TP53&weight=score&paths=2").await;
+    let cost = |at: usize| weighted["paths"][at]["cost"].as_f64().unwrap();
+    assert!((cost(0) - 0.1).abs() < 1e-6 && (cost(1) - 2.0).abs() < 1e-6, "{weighted}");
+}

@@ -40,6 +40,9 @@ async fn unknown_names_in_paths_are_404_with_the_nearest() {
         ("/v1/layouts/third-one/cell", "unknown_model", "model", "first"),
         ("/v1/embeddings/..%2F..%2Fetc/cell/c1", "unknown_model", "model", "first"),
         ("/v1/search?q=x&type=tisue", "unknown_type", "type", "tissue"),
+        ("/v1/path?from=gene:ENSG9&to=cell", "unknown_key", "from", "gene:ENSG1"),
+        ("/v1/path?from=gene:TP53&to=ENSG9", "unknown_key", "to", "gene:ENSG1"),
+        ("/v1/path?from=gnee:TP53&to=cell", "unknown_type", "from", "gene"),
     ] {
         let answer = check(path, get(&app, path).await, (404, code, Some(parameter)));
         assert!(suggestions(&answer).contains(&nearest), "{path}: {answer}");
@@ -73,9 +76,21 @@ async fn bad_parameters_of_a_query_are_400_and_named() {
         ("/v1/layouts/first/cell?color=celltyp".to_owned(), "unknown_attribute", "color"),
         ("/v1/layouts/first/cell?colour=celltype".to_owned(), "bad_parameter", "colour"),
         ("/v1/nodes/gene/%FF".to_owned(), "bad_parameter", "key"),
+        ("/v1/path?to=cell".to_owned(), "bad_parameter", "from"),
+        ("/v1/path?from=TP53".to_owned(), "bad_parameter", "to"),
+        ("/v1/path?from=twice&to=cell".to_owned(), "bad_parameter", "from"),
+        ("/v1/path?from=TP53&to=cell&hops=0".to_owned(), "bad_parameter", "hops"),
+        ("/v1/path?from=TP53&to=cell&paths=101".to_owned(), "bad_parameter", "paths"),
+        ("/v1/path?from=TP53&to=cell&directed=perhaps".to_owned(), "bad_parameter", "directed"),
+        ("/v1/path?from=TP53&to=cell&cost=inverse".to_owned(), "bad_parameter", "cost"),
+        ("/v1/path?from=TP53&to=cell&weight=scoer".to_owned(), "bad_parameter", "weight"),
+        ("/v1/path?from=TP53&to=cell&relations=expreses".to_owned(), "unknown_relation", "relations"),
+        ("/v1/path?from=TP53&to=cell&relations=present_in".to_owned(), "bad_parameter", "relations"),
     ] {
         check(&path, get(&app, &path).await, (400, code, Some(parameter)));
     }
+    let answer = get(&app, "/v1/path?from=twice&to=cell").await.1;
+    assert_eq!(suggestions(&answer), ["gene:ENSG1", "gene:ENSG2"]);
     let answer = get(&app, &format!("{neighbors}?relation=expreses")).await.1;
     assert_eq!(suggestions(&answer)[0], "expresses");
     let answer = get(&app, &format!("{neighbors}?relation=present_in")).await.1;

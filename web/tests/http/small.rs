@@ -30,7 +30,11 @@ impl Small {
     }
 
     pub fn app(&self) -> Router {
-        app(AppState::open(self.store()).unwrap())
+        app(self.state())
+    }
+
+    pub fn state(&self) -> AppState {
+        AppState::open(self.store()).unwrap()
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -185,6 +189,17 @@ pub async fn got(app: &Router, path: &str) -> Json {
     let (status, answer) = get(app, path).await;
     assert_eq!(status, 200, "{path}: {answer}");
     answer
+}
+
+/// The first successful answer that `is` what is waited for: a new snapshot is verified before it is served.
+pub async fn eventually(app: &Router, path: &str, is: impl Fn(&Json) -> bool) -> Json {
+    for _ in 0..2000 {
+        match get(app, path).await {
+            (200, answer) if is(&answer) => return answer,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    }
+    panic!("{path} does not become what is waited for");
 }
 
 pub async fn post(app: &Router, path: &str, body: impl Into<Body>) -> (u16, Json) {
