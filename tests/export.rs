@@ -37,8 +37,7 @@ fn load(manifest: &Path, store: &Path) -> relata_ingest::Report {
 /// An embedding of every third cell, as one of an older snapshot could be.
 fn embed(store: &Path, snapshot: &Snapshot) -> serde_json::Value {
     let cell = snapshot.schema().node_type("cell").unwrap();
-    let keys: Vec<String> =
-        (0..snapshot.node_count(cell)).step_by(3).map(|node| snapshot.key(cell, node).to_owned()).collect();
+    let keys: Vec<String> = (0..snapshot.node_count(cell)).step_by(3).map(|node| snapshot.key(cell, node).to_owned()).collect();
     let table = EmbeddingTable {
         info: EmbeddingInfo {
             model: "first".to_owned(),

@@ -24,6 +24,7 @@ mod reader;
 mod relation;
 mod search;
 mod times;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -39,4 +40,5 @@ pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery,
 pub use reader::Snapshot;
 pub use search::Hit;
 pub use times::Times;
+pub use walk::{Marks, Walk};
 pub use writer::SnapshotWriter;

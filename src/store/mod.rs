@@ -43,7 +43,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bytes;
 mod changes;
 mod check;
 mod column;
@@ -87,9 +86,9 @@ fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Reads back what [`encoded`] wrote, to its last byte.
-fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, bytes::Malformed> {
+fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, crate::pack::Malformed> {
     match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
-        _ => Err(bytes::Malformed("it does not decode")),
+        _ => Err(crate::pack::Malformed("it does not decode")),
     }
 }

@@ -21,12 +21,12 @@ use std::thread::JoinHandle;
 use relata_schema::{RelationId, Schema, Value};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Malformed;
 use super::engine::{Engine, Tree};
 use super::key::{BlockKey, KEY_BYTES, Run};
 use super::posting::{Decoder, NO_TIME, Postings};
 use super::{column, index, nodes, pairs};
 use crate::disk::{begin_writing_back, read_at};
+use crate::pack::Malformed;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"RELATSEG";
