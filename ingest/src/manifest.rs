@@ -119,17 +119,17 @@ pub struct Source {
     /// What becomes of names that no node has.
     pub unmatched: Option<Unmatched>,
 
-    /// table, bed, fasta: the node type that a row is.
+    /// table, parquet, bed, fasta: the node type that a row is.
     pub node: Option<Spanned<String>>,
-    /// table: the column with the node's key.
+    /// table, parquet: the column with the node's key.
     pub key: Option<Spanned<ColumnSpec>>,
-    /// table: the columns of attributes.
+    /// table, parquet: the columns of attributes.
     pub attributes: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table, h5ad: the relation that a row or matrix entry is an edge of.
+    /// table, parquet, h5ad: the relation that a row or matrix entry is an edge of.
     pub relation: Option<Spanned<String>>,
-    /// table: the columns of an edge's two ends and attributes.
+    /// table, parquet: the columns of an edge's two ends and attributes.
     pub columns: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table: values that all edges or nodes of the source have.
+    /// table, parquet: values that all edges or nodes of the source have.
     pub constants: Option<Spanned<BTreeMap<String, toml::Value>>>,
     /// table: the column names of a file that has none.
     pub header: Option<Spanned<Vec<String>>>,

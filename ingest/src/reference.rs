@@ -87,9 +87,9 @@ impl Reference {
         self.or.is_none() && self.spec.column.is_some() && self.spec.split.is_none()
     }
 
-    /// Whether names are looked up in one identifier attribute only.
-    pub fn is_by_identifier(&self) -> bool {
-        self.identifier.is_some()
+    /// The identifier attribute in which alone names are looked up.
+    pub fn identifier(&self) -> Option<AttributeId> {
+        self.identifier
     }
 
     /// The name that a cell of a [single](Self::is_single) column gives.

@@ -7,6 +7,7 @@ use relata::store::{EdgeBatch, Load};
 use relata_schema::{AttributeId, Drop, EdgeValue, NodeTypeId, RelationId, Schema, Tally, Value};
 
 use crate::identity::{Match, Resolver};
+use crate::known::Known;
 use crate::{At, Error, Input, Result, Unmatched};
 
 /// How many examples a report shows of each reason.
@@ -311,6 +312,18 @@ impl<'a> Sink<'a> {
     /// A number that changes whenever nodes of a type get names, once names are looked up in it.
     pub(crate) fn names_state(&self, node_type: NodeTypeId) -> u64 {
         self.resolvers.get(&node_type).map_or(0, Resolver::state)
+    }
+
+    /// What earlier sources found integers to name; see [`Resolver::take_integers`].
+    pub(crate) fn take_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>) -> Known {
+        self.resolvers.get_mut(&node_type).map_or_else(Known::default, |resolver| resolver.take_integers(only))
+    }
+
+    /// For later sources.
+    pub(crate) fn keep_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>, integers: Known) {
+        if let Some(resolver) = self.resolvers.get_mut(&node_type) {
+            resolver.keep_integers(only, integers);
+        }
     }
 
     /// What `text` names among the nodes of a type, without counting.

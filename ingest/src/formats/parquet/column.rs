@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -52,15 +51,7 @@ pub(super) enum Codes<'c> {
     Entries(&'c [i32]),
 }
 
-impl<'c> Codes<'c> {
-    /// Those of some rows.
-    pub fn slice(self, rows: Range<usize>) -> Codes<'c> {
-        match self {
-            Self::Integers(values) => Codes::Integers(&values[rows]),
-            Self::Entries(places) => Codes::Entries(&places[rows]),
-        }
-    }
-
+impl Codes<'_> {
     pub fn at(&self, row: usize) -> i64 {
         match self {
             Self::Integers(values) => values[row],
