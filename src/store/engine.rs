@@ -47,6 +47,11 @@ struct Handles {
 }
 
 impl Engine {
+    /// Whether a database was ever made there.
+    pub(super) fn is_there(path: &Path) -> bool {
+        path.join("db").exists()
+    }
+
     /// Opens the database, or makes one. The caller holds the store's lock.
     pub(super) fn open(path: &Path) -> Result<Self> {
         remove_unfinished(path)?;

@@ -19,5 +19,6 @@ mod kills;
 mod power;
 mod program;
 mod random;
+mod refusals;
 mod series;
 mod verify;
