@@ -340,7 +340,10 @@ impl Segment {
     /// Opens a segment whose blocks are known.
     pub(super) fn with_blocks(store: &Path, entry: &SegmentEntry, blocks: Vec<Block>) -> Result<Self> {
         let path = path(store, entry.number);
-        let mut file = File::open(&path).map_err(Error::io(&path, "cannot open the segment"))?;
+        let mut file = File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => damaged(&path, "the segment".to_owned(), "it is missing".to_owned()),
+            _ => Error::io(&path, "cannot open the segment")(error),
+        })?;
         let bytes = file.metadata().map_err(Error::io(&path, "cannot look at the segment"))?.len();
         if bytes != entry.bytes {
             let found = format!("it has {bytes} bytes, expected {}", entry.bytes);
@@ -360,7 +363,7 @@ impl Segment {
                 what: "the segment",
                 found,
                 expected: VERSION,
-                remedy: super::REMEDY_DAMAGED.to_owned(),
+                remedy: format!("Get a newer relata, or, if no newer one wrote it: {}", super::REMEDY_DAMAGED),
             });
         }
         Ok(Self { number: entry.number, path, file, blocks })
