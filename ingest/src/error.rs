@@ -1,3 +1,5 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use relata_schema::SchemaError;
@@ -66,6 +68,27 @@ pub enum Error {
     Store(#[from] relata::Error),
 }
 
+/// Where in a file something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// In the file as a whole, or at no place that has a number.
+    File,
+    /// A line of its decompressed text, from 1.
+    Line(u64),
+    /// A row of a table without lines, from 1.
+    Row(u64),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the file"),
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
 /// What this crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -85,4 +108,23 @@ impl Error {
     pub fn content(path: &Path, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Content { path: path.to_owned(), place: place.into(), message: message.into() }
     }
+
+    /// At a line or row, or else at a part of the file.
+    pub fn at(path: &Path, at: At, part: &str, message: impl Into<String>) -> Self {
+        match at {
+            At::Line(line) => Self::line(path, line, message),
+            At::Row(_) => Self::content(path, at.to_string(), message),
+            At::File => Self::content(path, part, message),
+        }
+    }
+}
+
+/// The seam to a reader that panics on some damaged files: that becomes an error too.
+pub(crate) fn guarded<T>(path: &Path, place: &str, reader: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = said.unwrap_or("it did not say why");
+        let message = format!("the {reader} reader failed ({said}); the file is damaged: fetch or write it again");
+        Err(Error::content(path, place, message))
+    })
 }

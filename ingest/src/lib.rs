@@ -13,13 +13,16 @@ mod error;
 pub mod formats;
 pub mod identity;
 mod input;
+mod known;
 mod load;
 mod manifest;
+mod meaning;
 mod reference;
 mod report;
+mod rows;
 mod sink;
 
-pub use error::{Error, Result};
+pub use error::{At, Error, Result};
 pub use input::Input;
 pub use load::{Options, plan, run};
 pub use manifest::{Cells, ColumnSpec, Dataset, Genes, Manifest, Source, Unmatched};

@@ -33,7 +33,7 @@ pub struct Manifest {
     pub dataset: Dataset,
     /// Its files, in the order in which they are read: what a later one refers to, an earlier one brings.
     pub sources: Vec<Source>,
-    /// The built-in schema, and what the manifest's own adds.
+    /// The built-in schema and what the manifest's own adds, or the manifest's own alone.
     pub schema: Schema,
     file: String,
     text: String,
@@ -58,8 +58,52 @@ pub struct Dataset {
 #[serde(deny_unknown_fields)]
 struct File {
     dataset: Dataset,
-    schema: Option<Spanned<String>>,
+    schema: Option<Spanned<OwnSchema>>,
     source: Vec<Spanned<Source>>,
+}
+
+/// `schema = "own.toml"`, which adds to the built-in schema, or `schema = { path = "own.toml", builtin = false }`, which
+/// stands in its stead.
+struct OwnSchema {
+    path: String,
+    builtin: bool,
+}
+
+impl<'de> Deserialize<'de> for OwnSchema {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            path: String,
+            #[serde(default = "yes")]
+            builtin: bool,
+        }
+
+        fn yes() -> bool {
+            true
+        }
+
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = OwnSchema;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a schema's file, or a table with `path` and `builtin`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<OwnSchema, E> {
+                Ok(OwnSchema { path: path.to_owned(), builtin: true })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<OwnSchema, M::Error> {
+                let Table { path, builtin } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(OwnSchema { path, builtin })
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// `[[source]]`: a file and how it is read. Which settings a format knows, `relata-load formats` says.
@@ -75,17 +119,17 @@ pub struct Source {
     /// What becomes of names that no node has.
     pub unmatched: Option<Unmatched>,
 
-    /// table, bed, fasta: the node type that a row is.
+    /// table, parquet, bed, fasta: the node type that a row is.
     pub node: Option<Spanned<String>>,
-    /// table: the column with the node's key.
+    /// table, parquet: the column with the node's key.
     pub key: Option<Spanned<ColumnSpec>>,
-    /// table: the columns of attributes.
+    /// table, parquet: the columns of attributes.
     pub attributes: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table, h5ad: the relation that a row or matrix entry is an edge of.
+    /// table, parquet, h5ad: the relation that a row or matrix entry is an edge of.
     pub relation: Option<Spanned<String>>,
-    /// table: the columns of an edge's two ends and attributes.
+    /// table, parquet: the columns of an edge's two ends and attributes.
     pub columns: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table: values that all edges or nodes of the source have.
+    /// table, parquet: values that all edges or nodes of the source have.
     pub constants: Option<Spanned<BTreeMap<String, toml::Value>>>,
     /// table: the column names of a file that has none.
     pub header: Option<Spanned<Vec<String>>>,
@@ -284,7 +328,11 @@ impl Manifest {
         let parsed: File = from_toml(&text, file)?;
         let mut schema = Schema::biology();
         if let Some(name) = &parsed.schema {
-            let path = folder.join(name.get_ref());
+            let OwnSchema { path, builtin } = name.get_ref();
+            if !builtin {
+                schema = Schema::default();
+            }
+            let path = folder.join(path);
             let own = std::fs::read_to_string(&path).map_err(|error| {
                 let message = format!("the schema {} cannot be read: {error}", path.display());
                 LocatedError::new(&text, file, name.span(), message)
@@ -449,6 +497,26 @@ mod tests {
         assert!(found.starts_with("m.toml:6:8: a second source is called `x`"), "{found}");
         let found = shown("[dataset]\nname = \"d\"\n[[source]]\npath = \"x\"\nunmatched = \"mkae\"\n");
         assert!(found.contains("did you mean `make`?"), "{found}");
+    }
+
+    #[test]
+    fn a_schema_adds_to_the_built_in_one_or_stands_in_its_stead() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("own.toml"), "[node.user]\n[node.item]\n").unwrap();
+        let schema = |setting: &str| {
+            let text = format!("schema = {setting}\n[dataset]\nname = \"d\"\n[[source]]\npath = \"x\"\n");
+            Manifest::parse(text, "m.toml", folder.path().to_owned()).map(|manifest| manifest.schema)
+        };
+        let names = |schema: Schema| schema.node_types().iter().map(|known| known.name.clone()).collect::<Vec<_>>();
+        let built_in = names(Schema::biology());
+        let both = names(schema("\"own.toml\"").unwrap());
+        assert_eq!(both, [&built_in[..], &["user".to_owned(), "item".to_owned()]].concat());
+        assert_eq!(names(schema("{ path = \"own.toml\" }").unwrap()), both);
+        assert_eq!(names(schema("{ path = \"own.toml\", builtin = false }").unwrap()), ["user", "item"]);
+        let shown = schema("{ path = \"own.toml\", bultin = false }").unwrap_err().to_string();
+        assert!(shown.starts_with("m.toml:1:") && shown.contains("did you mean `builtin`?"), "{shown}");
+        let shown = schema("{ path = \"none.toml\", builtin = false }").unwrap_err().to_string();
+        assert!(shown.starts_with("m.toml:1:10: the schema"), "{shown}");
     }
 
     #[test]

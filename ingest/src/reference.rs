@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use relata_schema::identifier::unversioned;
-use relata_schema::{AttributeId, NodeTypeId, Schema};
+use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, Value};
 
 use crate::identity::Match;
-use crate::{ColumnSpec, Manifest, Result, Sink, Unmatched};
+use crate::{At, ColumnSpec, Manifest, Result, Sink, Unmatched};
 
 /// A column with its settings, checked against the schema, and the columns that stand in for it.
 pub(crate) struct Reference {
@@ -70,16 +70,31 @@ impl Reference {
     ///
     /// # Errors
     /// Where the manifest says that an unknown name stops the load.
-    pub fn node(&self, name: &str, line: u64, sink: &mut Sink<'_>) -> Result<Option<u32>> {
-        sink.link(self.node_type, name, self.identifier, self.spec.unmatched, line)
+    pub fn node(&self, name: &str, at: At, sink: &mut Sink<'_>) -> Result<Option<u32>> {
+        sink.link(self.node_type, name, self.identifier, self.spec.unmatched, at)
     }
 
     /// As [`node`](Self::node), but the reason comes back instead of being counted.
     ///
     /// # Errors
     /// As there.
-    pub fn resolve(&self, name: &str, line: u64, sink: &mut Sink<'_>) -> Result<Result<u32, String>> {
-        sink.resolve(self.node_type, name, self.identifier, self.spec.unmatched, line)
+    pub fn resolve(&self, name: &str, at: At, sink: &mut Sink<'_>) -> Result<Result<u32, String>> {
+        sink.resolve(self.node_type, name, self.identifier, self.spec.unmatched, at)
+    }
+
+    /// Whether it is one column that gives at most one name a row.
+    pub fn is_single(&self) -> bool {
+        self.or.is_none() && self.spec.column.is_some() && self.spec.split.is_none()
+    }
+
+    /// The identifier attribute in which alone names are looked up.
+    pub fn identifier(&self) -> Option<AttributeId> {
+        self.identifier
+    }
+
+    /// The name that a cell of a [single](Self::is_single) column gives.
+    pub fn name<'n>(&'n self, cell: &'n str) -> Option<&'n str> {
+        self.names(cell).first().copied()
     }
 
     /// The nodes that a row names: those of the first column of the chain that names at least one. Where none does, the
@@ -89,7 +104,7 @@ impl Reference {
     ///
     /// # Errors
     /// Where the manifest says that an unknown name stops the load.
-    pub fn nodes<'c>(&self, cell: impl Fn(usize) -> &'c str, makes: bool, line: u64, sink: &mut Sink<'_>) -> Result<Named> {
+    pub fn nodes<'c>(&self, cell: impl Fn(usize) -> &'c str, makes: bool, at: At, sink: &mut Sink<'_>) -> Result<Named> {
         let makes = makes && self.identifier.is_none();
         let mut decides: Option<(&Self, Vec<&str>)> = None;
         let mut names_one = false;
@@ -113,7 +128,7 @@ impl Reference {
                 nodes.push(sink.node(self.node_type, unversioned(name))?);
                 continue;
             }
-            match reference.resolve(name, line, sink)? {
+            match reference.resolve(name, at, sink)? {
                 Ok(node) => nodes.push(node),
                 Err(reason) if self.or.is_some() && !names_one => {
                     sink.drop(&format!("{reason}; `or` names none either"), name.trim())
@@ -152,6 +167,17 @@ pub(crate) fn parts<'c>(cell: &'c str, spec: &'c ColumnSpec) -> Vec<&'c str> {
         all.iter_mut().for_each(|part| *part = spec.map.get(*part).map_or(*part, String::as_str));
     }
     all
+}
+
+/// A cell as an attribute's value, by `split`, `prefix` and `map`; several parts become one text with `|` between them.
+///
+/// # Errors
+/// What was found and what was expected.
+pub(crate) fn value_of(cell: &str, spec: &ColumnSpec, kind: AttributeKind) -> Result<Option<Value>, String> {
+    match parts(cell, spec)[..] {
+        [part] => Value::parse(part, kind),
+        ref parts => Value::parse(&parts.join("|"), kind),
+    }
 }
 
 /// Refuses settings of a column that only make sense where it names nodes.

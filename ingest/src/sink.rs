@@ -3,11 +3,12 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use relata::store::Load;
+use relata::store::{EdgeBatch, Load};
 use relata_schema::{AttributeId, Drop, EdgeValue, NodeTypeId, RelationId, Schema, Tally, Value};
 
 use crate::identity::{Match, Resolver};
-use crate::{Error, Input, Result, Unmatched};
+use crate::known::Known;
+use crate::{At, Error, Input, Result, Unmatched};
 
 /// How many examples a report shows of each reason.
 const EXAMPLES: usize = 5;
@@ -28,6 +29,8 @@ pub trait Backend {
     fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32>;
     /// Adds an edge.
     fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()>;
+    /// Adds many edges of one relation.
+    fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()>;
 }
 
 impl Backend for Load<'_> {
@@ -57,6 +60,10 @@ impl Backend for Load<'_> {
 
     fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()> {
         Ok(Load::edge(self, relation, source, target, time, values)?)
+    }
+
+    fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
+        Ok(Load::edges(self, relation, batch)?)
     }
 }
 
@@ -117,6 +124,10 @@ impl Backend for DryBackend {
     fn edge(&mut self, _: RelationId, _: u32, _: u32, _: Option<i64>, _: &[EdgeValue]) -> Result<()> {
         Ok(())
     }
+
+    fn edges(&mut self, _: RelationId, _: &EdgeBatch<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a format's reader calls while it goes through one source: it resolves names, applies the manifest's word on what
@@ -160,8 +171,10 @@ impl<'a> Sink<'a> {
     }
 
     /// The counts so far, and no more calls.
-    pub fn finish(self) -> Tally {
+    pub fn finish(mut self) -> Tally {
         self.bar.finish();
+        let named = |nodes: &Vec<bool>| nodes.iter().filter(|&&is_named| is_named).count() as u64;
+        self.tally.nodes = self.named.iter().map(named).sum();
         self.tally
     }
 
@@ -209,17 +222,20 @@ impl<'a> Sink<'a> {
     }
 
     fn count_node(&mut self, node_type: NodeTypeId, node: u32) {
+        self.count_nodes(node_type, &[node]);
+    }
+
+    fn count_nodes(&mut self, node_type: NodeTypeId, nodes: &[u32]) {
+        let Some(&highest) = nodes.iter().max() else { return };
         if self.named.len() <= node_type.index() {
             self.named.resize(node_type.index() + 1, Vec::new());
         }
         let named = &mut self.named[node_type.index()];
-        let at = node as usize;
-        if named.len() <= at {
-            named.resize(at + 1, false);
+        if named.len() <= highest as usize {
+            named.resize(highest as usize + 1, false);
         }
-        if !named[at] {
-            named[at] = true;
-            self.tally.nodes += 1;
+        for &node in nodes {
+            named[node as usize] = true;
         }
     }
 
@@ -280,6 +296,36 @@ impl<'a> Sink<'a> {
         self.backend.edge(relation, source, target, time, values)
     }
 
+    /// Adds many edges of one relation.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
+        self.tally.edges += batch.sources.len() as u64;
+        let edge = self.backend.schema().edge(relation);
+        let (near, far) = (edge.source, edge.target);
+        self.count_nodes(near, batch.sources);
+        self.count_nodes(far, batch.targets);
+        self.backend.edges(relation, batch)
+    }
+
+    /// A number that changes whenever nodes of a type get names, once names are looked up in it.
+    pub(crate) fn names_state(&self, node_type: NodeTypeId) -> u64 {
+        self.resolvers.get(&node_type).map_or(0, Resolver::state)
+    }
+
+    /// What earlier sources found integers to name; see [`Resolver::take_integers`].
+    pub(crate) fn take_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>) -> Known {
+        self.resolvers.get_mut(&node_type).map_or_else(Known::default, |resolver| resolver.take_integers(only))
+    }
+
+    /// For later sources.
+    pub(crate) fn keep_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>, integers: Known) {
+        if let Some(resolver) = self.resolvers.get_mut(&node_type) {
+            resolver.keep_integers(only, integers);
+        }
+    }
+
     /// What `text` names among the nodes of a type, without counting.
     ///
     /// # Errors
@@ -296,16 +342,16 @@ impl<'a> Sink<'a> {
     /// where it is skipped and counted.
     ///
     /// # Errors
-    /// Where the manifest says `fail`; `line` (0 if there is none) and the file are named.
+    /// Where the manifest says `fail`; the place and the file are named.
     pub fn link(
         &mut self,
         node_type: NodeTypeId,
         text: &str,
         only: Option<AttributeId>,
         unmatched: Option<Unmatched>,
-        line: u64,
+        at: At,
     ) -> Result<Option<u32>> {
-        match self.resolve(node_type, text, only, unmatched, line)? {
+        match self.resolve(node_type, text, only, unmatched, at)? {
             Ok(node) => Ok(Some(node)),
             Err(reason) => {
                 self.drop(&reason, text.trim());
@@ -325,7 +371,7 @@ impl<'a> Sink<'a> {
         text: &str,
         only: Option<AttributeId>,
         unmatched: Option<Unmatched>,
-        line: u64,
+        at: At,
     ) -> Result<Result<u32, String>> {
         let found = self.find(node_type, text, only)?;
         if let Match::Node(node) = found {
@@ -348,7 +394,7 @@ impl<'a> Sink<'a> {
                 };
                 let remedy = "load it first, or set `unmatched = \"skip\"` or `\"make\"` in this source";
                 let message = format!("{problem}; {remedy}");
-                Err(if line > 0 { Error::line(&self.path, line, message) } else { Error::content(&self.path, name, message) })
+                Err(Error::at(&self.path, at, &name, message))
             }
             (_, Match::Ambiguous(_)) => Ok(Err(format!("several {name}s have this {what}, so none is taken"))),
             _ => Ok(Err(format!("no {name} has this {what}"))),

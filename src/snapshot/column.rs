@@ -45,13 +45,28 @@ impl<'s> Adjacency<'s> {
     }
 }
 
-/// A column of an edge attribute, aligned with [`Adjacency::targets`].
+/// A column of an edge attribute, aligned with the edges' ends; empty where it is missing throughout.
 #[derive(Clone, Copy, Debug)]
 pub enum EdgeColumn<'s> {
     /// Numbers, counts and booleans (0, 1); NaN is missing.
     Number(&'s [f32]),
     /// Codes into [`Snapshot::edge_categories`](super::Snapshot::edge_categories); `u32::MAX` is missing.
     Category(&'s [u32]),
+}
+
+impl EdgeColumn<'_> {
+    /// How many edges it has a value or a gap for.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Number(numbers) => numbers.len(),
+            Self::Category(codes) => codes.len(),
+        }
+    }
+
+    /// Whether the attribute is missing throughout.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A column of a node attribute, as long as the type has nodes; empty where the attribute is missing throughout.

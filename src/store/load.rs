@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Tally, Value};
+use relata_schema::{
+    AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord, Tally, Value,
+};
 
 use super::Store;
 use super::commit::{Commit, Source};
@@ -10,14 +12,30 @@ use super::engine::Tree;
 use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
-use super::posting::NO_TIME;
+use super::posting::{MISSING, NO_TIME};
 use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter};
 use super::staging::{self, Staging};
-use crate::snapshot::sync_folder;
+use crate::snapshot::{EdgeColumn, sync_folder};
 use crate::{Error, Result};
 
 /// The longest key, name or text, in bytes.
 const LONGEST_TEXT: usize = 1 << 28;
+
+/// What is expected of the times of a relation without a time attribute.
+const NO_TIMES: &str = "none: the relation has no time attribute";
+
+/// Edges of one relation, as columns of equal length.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EdgeBatch<'a> {
+    /// Source nodes.
+    pub sources: &'a [u32],
+    /// Target nodes.
+    pub targets: &'a [u32],
+    /// In the unit of the relation's time attribute; `i64::MIN` is missing. Empty where no edge has a time.
+    pub times: &'a [i64],
+    /// One an attribute of the relation, in its order; an empty one is missing throughout, as is that of the time.
+    pub attributes: &'a [EdgeColumn<'a>],
+}
 
 /// Settings of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -359,7 +377,7 @@ impl<'s> Load<'s> {
             }
         }
         if time.is_some_and(|time| !timed || time == NO_TIME) {
-            let expected = if timed { "a time above the lowest of 64 bits" } else { "none: the relation has no time attribute" };
+            let expected = if timed { "a time above the lowest of 64 bits" } else { NO_TIMES };
             return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
         }
         let (near, far) = (known.source, known.target);
@@ -380,6 +398,80 @@ impl<'s> Load<'s> {
         }
         current.edges += 1;
         self.spill_when_full()
+    }
+
+    /// Adds many edges of a relation at once: what [`edge`](Self::edge) does, column by column.
+    ///
+    /// # Errors
+    /// As there, and when the columns differ in length; nothing of the batch is added then.
+    pub fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
+        let Some(known) = self.schema.relations().get(relation.index()) else {
+            return Err(setting("relation", format!("number {}", relation.0), "one of the load's schema".to_owned()));
+        };
+        self.expect_batch(relation, known, batch)?;
+        let (near, far) = (known.source, known.target);
+        self.name_all(near, batch.sources)?;
+        self.name_all(far, batch.targets)?;
+        let current = self.current.as_mut().expect("`name_all` needs it too");
+        current.staging.edges(relation, batch);
+        current.edges += batch.sources.len() as u64;
+        self.spill_when_full()
+    }
+
+    /// Sees that a batch fits its relation.
+    fn expect_batch(&self, relation: RelationId, known: &Relation, batch: &EdgeBatch<'_>) -> Result<()> {
+        let title = || self.schema.relation_title(relation);
+        let edges = batch.sources.len();
+        let lengths = batch.attributes.iter().map(EdgeColumn::len).chain([batch.times.len()]);
+        if batch.targets.len() != edges || lengths.into_iter().any(|length| length != 0 && length != edges) {
+            return Err(setting(&format!("edges of {}", title()), "columns of different lengths".to_owned(), edges.to_string()));
+        }
+        if batch.attributes.len() != known.attributes.len() {
+            let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
+            return Err(setting("a batch's columns", batch.attributes.len().to_string(), expected));
+        }
+        let mut timed = false;
+        for ((at, attribute), column) in (0u16..).zip(&known.attributes).zip(batch.attributes) {
+            timed |= attribute.kind == AttributeKind::Time;
+            let found = match (attribute.kind, column) {
+                (_, column) if column.is_empty() => continue,
+                (AttributeKind::Category, EdgeColumn::Category(codes)) => {
+                    let names = self.categories.get(&(relation, AttributeId(at))).map_or(0, Names::len);
+                    codes.iter().find(|&&code| code >= names && code != MISSING).map(|code| format!("category {code}"))
+                }
+                (AttributeKind::Category | AttributeKind::Time, _) => Some("numbers".to_owned()),
+                (_, EdgeColumn::Category(_)) => Some("categories".to_owned()),
+                (_, EdgeColumn::Number(numbers)) => {
+                    numbers.iter().find(|number| number.is_infinite()).map(|number| number.to_string())
+                }
+            };
+            if let Some(found) = found {
+                let expected = format!("a {} (a category's code comes from `Load::category`)", attribute.kind);
+                return Err(setting(&format!("{}, {}", title(), attribute.name), found, expected));
+            }
+        }
+        if !timed && !batch.times.is_empty() {
+            return Err(setting(&format!("the times of {}", title()), "some".to_owned(), NO_TIMES.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Notes that the source names nodes.
+    fn name_all(&mut self, node_type: NodeTypeId, nodes: &[u32]) -> Result<()> {
+        let Some(&highest) = nodes.iter().max() else { return Ok(()) };
+        self.name(node_type, highest)?;
+        if let Some(current) = &mut self.current {
+            let named = &mut current.named[node_type.index()];
+            // What comes sorted by this end names a node many times over.
+            let mut before = highest;
+            for &node in nodes {
+                if node != before {
+                    named.insert(node);
+                    before = node;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Ends the source: its blocks are written (not yet visible). The tally is the record's, with the nodes, edges and

@@ -65,7 +65,7 @@ mod store;
 mod tests;
 
 pub use check::{Checked, Finding};
-pub use load::{Load, LoadOptions};
+pub use load::{EdgeBatch, Load, LoadOptions};
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.

@@ -8,9 +8,10 @@ use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Value};
 use super::bytes::Malformed;
 use super::key::{BlockKey, Run};
 use super::nodes::{self, NodeSet};
-use super::posting::{BLOCK_EDGES, NO_TIME, Postings};
+use super::posting::{BLOCK_EDGES, MISSING, NO_TIME, Postings};
 use super::segment::{Frame, SegmentWriter};
-use super::{column, posting};
+use super::{EdgeBatch, column};
+use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 
 /// Edges that one thread sorts and encodes at a time. Blocks end where such a group ends, so it must not depend on the
@@ -66,6 +67,29 @@ impl Staging {
         }
         // Source, target, and the place in the order by which it is written; then time and attributes.
         self.bytes += 12 + if edges.times.is_empty() { 0 } else { 8 } + 4 * attributes.len();
+    }
+
+    pub(super) fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) {
+        let edges = self.edges.entry(relation).or_default();
+        let (before, after) = (edges.sources.len(), edges.sources.len() + batch.sources.len());
+        edges.sources.extend_from_slice(batch.sources);
+        edges.targets.extend_from_slice(batch.targets);
+        if !batch.times.is_empty() || !edges.times.is_empty() {
+            edges.times.resize(before, NO_TIME);
+            edges.times.extend_from_slice(batch.times);
+            edges.times.resize(after, NO_TIME);
+        }
+        if edges.attributes.len() < batch.attributes.len() {
+            edges.attributes.resize_with(batch.attributes.len(), || vec![MISSING; before]);
+        }
+        for (column, values) in edges.attributes.iter_mut().zip(batch.attributes) {
+            match values {
+                EdgeColumn::Number(numbers) => column.extend(numbers.iter().map(|&number| number_bits(number))),
+                EdgeColumn::Category(codes) => column.extend_from_slice(codes),
+            }
+            column.resize(after, MISSING);
+        }
+        self.bytes += batch.sources.len() * (12 + if edges.times.is_empty() { 0 } else { 8 } + 4 * edges.attributes.len());
     }
 
     pub(super) fn value(&mut self, node_type: NodeTypeId, node: u32, attribute: AttributeId, value: Value) {
@@ -233,9 +257,12 @@ pub(super) fn write_nodes(named: &[NodeSet], writer: &mut SegmentWriter) -> Resu
 /// An edge attribute as 32 bits. NaN is missing.
 pub(super) fn bits(value: relata_schema::EdgeValue) -> u32 {
     match value {
-        relata_schema::EdgeValue::Missing => posting::MISSING,
-        relata_schema::EdgeValue::Number(number) if number.is_nan() => posting::MISSING,
-        relata_schema::EdgeValue::Number(number) => number.to_bits(),
+        relata_schema::EdgeValue::Missing => MISSING,
+        relata_schema::EdgeValue::Number(number) => number_bits(number),
         relata_schema::EdgeValue::Category(code) => code,
     }
+}
+
+fn number_bits(number: f32) -> u32 {
+    if number.is_nan() { MISSING } else { number.to_bits() }
 }

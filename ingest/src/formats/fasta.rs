@@ -4,7 +4,7 @@ use relata_schema::{AttributeId, AttributeKind, Interval, NodeTypeId, Schema, St
 
 use super::Format;
 use crate::identity::Match;
-use crate::{Error, Input, Manifest, Result, Sink, Source, Unmatched};
+use crate::{At, Error, Input, Manifest, Result, Sink, Source, Unmatched};
 
 /// FASTA of nucleotides: `>name description`, then lines of IUPAC letters.
 ///
@@ -142,7 +142,7 @@ impl Target {
                 }
                 Some(node)
             }
-            other => sink.link(self.node_type, &record.name, None, Some(other), record.line)?,
+            other => sink.link(self.node_type, &record.name, None, Some(other), At::Line(record.line))?,
         };
         let Some(node) = node else { return Ok(()) };
         if !described.insert(node) {

@@ -7,6 +7,7 @@ mod fasta;
 mod gtf;
 pub mod h5ad;
 mod obo;
+mod parquet;
 mod table;
 
 use std::path::Path;
@@ -41,7 +42,7 @@ pub trait Format: Send + Sync {
 }
 
 /// Every format; the first one that finds a file likely is taken, so the most particular come first.
-pub const ALL: &[&dyn Format] = &[&h5ad::H5ad, &obo::Obo, &gtf::Gtf, &fasta::Fasta, &bed::Bed, &table::Table];
+pub const ALL: &[&dyn Format] = &[&h5ad::H5ad, &parquet::Parquet, &obo::Obo, &gtf::Gtf, &fasta::Fasta, &bed::Bed, &table::Table];
 
 /// The format of a source: as the manifest says, or by content and name.
 ///

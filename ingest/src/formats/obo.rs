@@ -4,7 +4,7 @@ use relata_schema::identifier::curie;
 use relata_schema::{EdgeValue, NodeTypeId, Schema, Value};
 
 use super::Format;
-use crate::{Error, Input, Manifest, Result, Sink, Source, Unmatched};
+use crate::{At, Error, Input, Manifest, Result, Sink, Source, Unmatched};
 
 /// OBO 1.2 and 1.4 ontologies.
 ///
@@ -168,7 +168,7 @@ impl Reading {
                 sink.drop("relationship of a kept term that the schema does not have", &title);
                 continue;
             };
-            if let Some(target) = sink.link(target_type, target, None, unmatched, *line)? {
+            if let Some(target) = sink.link(target_type, target, None, unmatched, At::Line(*line))? {
                 let missing = [EdgeValue::Missing; 8];
                 let count = self.schema.edge(id).attributes.len();
                 if count <= missing.len() {

@@ -1,4 +1,3 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use hdf5_reader::group::Group;
@@ -365,13 +364,8 @@ fn wrong(path: &Path, place: &str) -> impl FnOnce(hdf5_reader::error::Error) -> 
     }
 }
 
-/// The seam to the HDF5 reader: it panics on some damaged files, and that becomes an error too.
 fn guarded<T>(path: &Path, place: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        let said = said.unwrap_or("it did not say why");
-        Err(Error::content(path, place, format!("the HDF5 reader failed ({said}); the file is damaged: fetch or write it again")))
-    })
+    crate::error::guarded(path, place, "HDF5", work)
 }
 
 fn is_text(dtype: &Datatype) -> bool {

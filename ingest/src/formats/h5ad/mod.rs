@@ -13,7 +13,7 @@ use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationI
 use super::Format;
 use crate::identity::Match;
 use crate::reference::Reference;
-use crate::{ColumnSpec, Error, Genes, Input, Manifest, Result, Sink, Source};
+use crate::{At, ColumnSpec, Error, Genes, Input, Manifest, Result, Sink, Source};
 
 pub use file::{AnnData, Column, Frame, Matrix};
 
@@ -173,7 +173,7 @@ fn read_cells(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<
                 }
             };
             let texts = link.chain().zip(columns).map(text).collect::<Result<Vec<_>>>()?;
-            let named = link.nodes(|at| &texts[at], false, 0, sink)?;
+            let named = link.nodes(|place| &texts[place], false, At::File, sink)?;
             if named.names == 0 {
                 sink.drop(&format!("cell that names no {far}"), &obs.index()[row]);
             }
@@ -220,7 +220,7 @@ fn read_genes(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<
                 if let Match::Node(node) = one.find(&names[row], sink)?
                     && taken.insert(node)
                 {
-                    instead = Some(one.resolve(&names[row], 0, sink)?);
+                    instead = Some(one.resolve(&names[row], At::File, sink)?);
                     break;
                 }
             }
@@ -229,7 +229,7 @@ fn read_genes(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<
             Some(node) => node,
             None if key.is_empty() => Err(format!("row of `{path}` that names no {}", schema.node(plan.gene).name)),
             None => {
-                let node = plan.genes.resolve(key, 0, sink)?;
+                let node = plan.genes.resolve(key, At::File, sink)?;
                 if let (Match::Nothing, Ok(node)) = (found, &node) {
                     for ((attribute, kind, column), values) in plan.gene_attributes.iter().zip(&columns) {
                         let wrong = |message| Error::content(file.path(), format!("{path}/{column}, row {row}"), message);

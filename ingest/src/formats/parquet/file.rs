@@ -1,0 +1,345 @@
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+
+use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::schema::types::Type;
+use rayon::prelude::*;
+use rayon::{Scope, Yield};
+use relata_schema::suggestion;
+
+use super::column::{Column, Purpose, fits};
+use crate::error::guarded;
+use crate::{ColumnSpec, Error, Input, Result};
+
+/// Memory for what is decoded before it is asked for, in bytes.
+const AHEAD_BYTES: u64 = 256 << 20;
+
+/// The most parts that are decoded ahead, on however many threads.
+const MOST_AHEAD: usize = 8;
+
+/// The most rows of a part: as many as writers put into a row group by default.
+const PART_ROWS: u64 = 1 << 20;
+
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// A Parquet file, and which of its columns are read.
+pub(super) struct File {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    columns: Vec<Chosen>,
+    rows: u64,
+}
+
+/// A column that is read.
+struct Chosen {
+    name: String,
+    /// Its place among the file's.
+    place: usize,
+}
+
+/// Some rows of a row group.
+#[derive(Clone, Copy)]
+struct Span {
+    group: usize,
+    skip: usize,
+    rows: usize,
+    first_row: u64,
+}
+
+/// Some rows, decoded.
+pub(super) struct Part {
+    /// The first row's number in the file, from 0.
+    pub first_row: u64,
+    pub rows: usize,
+    /// As they were chosen.
+    pub columns: Vec<Column>,
+}
+
+impl File {
+    /// Reads what the file says of itself.
+    ///
+    /// # Errors
+    /// When it is no Parquet file or is damaged.
+    pub fn open(input: &Input) -> Result<Self> {
+        let path = input.path();
+        let io = |error| Error::io(path, "cannot read the file")(error);
+        let mut file = fs::File::open(path).map_err(io)?;
+        expect_magic(path, &mut file)?;
+        let footer = |error: ParquetError| Error::content(path, "the footer", format!("cannot be read: {error}; {REMEDY}"));
+        // What the writer's Arrow schema says beyond Parquet's own types is of no use here.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = guarded(path, "the footer", "Parquet", || {
+            let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(footer)?;
+            // Texts come as places in a dictionary, which Parquet files mostly have, and which names are looked up by.
+            let fields = plain.schema().fields().iter().map(|field| match field.data_type() {
+                DataType::Utf8 => {
+                    let texts = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                    Arc::new(Field::new(field.name(), texts, field.is_nullable()))
+                }
+                _ => Arc::clone(field),
+            });
+            let options = options.clone().with_schema(Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>())));
+            ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options).map_err(footer)
+        })?;
+        let mut rows = 0_u64;
+        for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let place = || format!("row group {number}");
+            let count = u64::try_from(group.num_rows())
+                .map_err(|_| Error::content(path, place(), format!("found {} rows; {REMEDY}", group.num_rows())))?;
+            rows = rows.saturating_add(count);
+        }
+        Ok(Self { path: path.to_owned(), metadata, columns: Vec::new(), rows })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many rows it holds, as it says.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The name of a chosen column.
+    pub fn name(&self, column: usize) -> &str {
+        &self.columns[column].name
+    }
+
+    /// The place of a chosen column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|known| known.name == name)
+    }
+
+    /// Chooses the columns that a setting names.
+    ///
+    /// # Errors
+    /// Where there is no such column (the nearest names), or it is of a type that cannot be read as this.
+    pub fn choose(&mut self, spec: &ColumnSpec, purpose: Purpose<'_>, what: &str) -> Result<()> {
+        if let Some(name) = &spec.column {
+            self.choose_one(name, spec, purpose, what)?;
+        }
+        for name in [&spec.contig, &spec.start, &spec.end, &spec.strand].into_iter().flatten() {
+            self.choose_one(name, spec, Purpose::Name, "a part of an interval")?;
+        }
+        Ok(())
+    }
+
+    fn choose_one(&mut self, name: &str, spec: &ColumnSpec, purpose: Purpose<'_>, what: &str) -> Result<()> {
+        let fields = self.metadata.schema().fields();
+        let place = fields.iter().position(|field| field.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+            let message =
+                format!("there is no column `{name}`{} (columns: {})", suggestion(name, known.iter().copied()), known.join(", "));
+            Error::content(&self.path, "the columns", message)
+        })?;
+        fits(fields[place].data_type(), spec, purpose).map_err(|expected| {
+            let found = shown(&self.metadata.parquet_schema().root_schema().get_fields()[place]);
+            let message = format!("found {found}, which cannot be read as {what}; {expected}");
+            Error::content(&self.path, format!("column {name}"), message)
+        })?;
+        if self.column(name).is_none() {
+            self.columns.push(Chosen { name: name.to_owned(), place });
+        }
+        Ok(())
+    }
+
+    /// Calls `work` with the file's parts, in their order. Some are decoded ahead on other threads: as many as fit
+    /// [`AHEAD_BYTES`].
+    pub fn read<R>(&self, work: impl FnOnce(Parts<'_, '_>) -> R) -> R {
+        let ahead = (rayon::current_num_threads() + 1).min(MOST_AHEAD);
+        rayon::in_place_scope(|scope| {
+            work(Parts {
+                file: self,
+                scope,
+                spans: Spans { file: self, group: 0, skip: 0, first_row: 0, ahead },
+                ahead,
+                decoding: VecDeque::new(),
+            })
+        })
+    }
+
+    fn decode(&self, span: Span) -> Result<Part> {
+        // Every column's outcome is awaited, so that of several errors always the first is told.
+        let columns: Vec<Result<Column>> = self.columns.par_iter().map(|column| self.decode_column(span, column)).collect();
+        Ok(Part { first_row: span.first_row, rows: span.rows, columns: columns.into_iter().collect::<Result<_>>()? })
+    }
+
+    fn decode_column(&self, span: Span, column: &Chosen) -> Result<Column> {
+        let place = format!("row group {}, column {}", span.group, column.name);
+        let wrong = |message: String| Error::content(&self.path, &place, message);
+        guarded(&self.path, &place, "Parquet", || {
+            // A file handle for each, since its position is part of it.
+            let file = fs::File::open(&self.path).map_err(Error::io(&self.path, "cannot read the file"))?;
+            let of_all = self.metadata.metadata().row_group(span.group).num_rows();
+            let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_row_groups(vec![span.group])
+                .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [column.place]))
+                .with_batch_size(span.rows);
+            if span.rows as i64 != of_all {
+                let selectors = vec![RowSelector::skip(span.skip), RowSelector::select(span.rows)];
+                reader = reader.with_row_selection(RowSelection::from(selectors));
+            }
+            let undecodable = |error: &dyn std::fmt::Display| wrong(format!("cannot be decoded: {error}; {REMEDY}"));
+            let batch = reader.build().map_err(|error| undecodable(&error))?.next();
+            let batch = batch.transpose().map_err(|error| undecodable(&error))?;
+            let found = batch.as_ref().map_or(0, |batch| batch.num_rows());
+            match batch {
+                Some(batch) if found == span.rows => Column::of(&batch.column(0)).map_err(wrong),
+                _ => {
+                    Err(wrong(format!("found {found} rows from row {} on, expected {}; {REMEDY}", span.first_row + 1, span.rows)))
+                }
+            }
+        })
+    }
+}
+
+const REMEDY: &str = "the file is damaged or incomplete: fetch or write it again";
+
+fn expect_magic(path: &Path, file: &mut fs::File) -> Result<()> {
+    let io = |error| Error::io(path, "cannot read the file")(error);
+    let mut ends = [[0; 4]; 2];
+    let bytes = file.metadata().map_err(io)?.len();
+    if bytes < 12 {
+        return Err(Error::content(
+            path,
+            "the file",
+            format!("found {bytes} bytes, expected a Parquet file, which has at least 12"),
+        ));
+    }
+    file.read_exact(&mut ends[0]).map_err(io)?;
+    file.seek(SeekFrom::End(-4)).map_err(io)?;
+    file.read_exact(&mut ends[1]).map_err(io)?;
+    let [start, end] = &ends;
+    let message = if start.starts_with(b"\x1f\x8b") {
+        "it is compressed as a whole; unpack it: Parquet has its own compression"
+    } else if ends.contains(b"PARE") {
+        "its footer is encrypted, which is not read; write it without encryption"
+    } else if start != MAGIC {
+        "it is no Parquet file: it does not start with `PAR1`"
+    } else if end != MAGIC {
+        "it does not end with `PAR1`, so it is probably truncated: fetch or write it again"
+    } else {
+        return Ok(());
+    };
+    Err(Error::content(path, "the file", message))
+}
+
+/// A column's type as Parquet has it.
+fn shown(column: &Type) -> String {
+    let logical = match (column.get_basic_info().logical_type_ref(), column.get_basic_info().converted_type()) {
+        (Some(logical), _) => format!(" ({logical:?})"),
+        (None, parquet::basic::ConvertedType::NONE) => String::new(),
+        (None, converted) => format!(" ({converted})"),
+    };
+    if column.is_primitive() { format!("{}{logical}", column.get_physical_type()) } else { format!("a group{logical}") }
+}
+
+/// The spans of a file: its row groups, in pieces where they are large. They are not listed ahead, since the file says how
+/// many there are.
+struct Spans<'f> {
+    file: &'f File,
+    group: usize,
+    skip: usize,
+    first_row: u64,
+    ahead: usize,
+}
+
+impl Iterator for Spans<'_> {
+    type Item = Span;
+
+    fn next(&mut self) -> Option<Span> {
+        loop {
+            let group = self.file.metadata.metadata().row_groups().get(self.group)?;
+            let left = (group.num_rows() as usize).saturating_sub(self.skip);
+            if left == 0 {
+                (self.group, self.skip) = (self.group + 1, 0);
+                continue;
+            }
+            let rows = left.min(self.part_rows(group));
+            let span = Span { group: self.group, skip: self.skip, rows, first_row: self.first_row };
+            self.skip += rows;
+            self.first_row += rows as u64;
+            return Some(span);
+        }
+    }
+}
+
+impl Spans<'_> {
+    /// How many rows of a group fit the memory of one part.
+    fn part_rows(&self, group: &RowGroupMetaData) -> usize {
+        let descriptor = self.file.metadata.parquet_schema();
+        let chosen = |leaf: &usize| self.file.columns.iter().any(|column| column.place == descriptor.get_column_root_idx(*leaf));
+        let bytes: u64 = (0..group.num_columns())
+            .filter(chosen)
+            .map(|leaf| group.column(leaf))
+            // A dictionary makes the file small, not what is decoded from it.
+            .map(|column| column.uncompressed_size().max(column.num_values().saturating_mul(8)).max(0) as u64)
+            .fold(0, u64::saturating_add);
+        let of_row = bytes.div_ceil(group.num_rows().max(1) as u64).max(1);
+        (AHEAD_BYTES / self.ahead as u64 / of_row).clamp(1, PART_ROWS) as usize
+    }
+}
+
+/// The parts of a file that is being read.
+pub(super) struct Parts<'a, 'scope> {
+    file: &'scope File,
+    scope: &'a Scope<'scope>,
+    spans: Spans<'scope>,
+    ahead: usize,
+    decoding: VecDeque<Receiver<Result<Part>>>,
+}
+
+impl Parts<'_, '_> {
+    pub fn file(&self) -> &File {
+        self.file
+    }
+
+    /// The next part.
+    ///
+    /// # Errors
+    /// When it cannot be decoded.
+    pub fn next(&mut self) -> Result<Option<Part>> {
+        while self.decoding.len() < self.ahead
+            && let Some(span) = self.spans.next()
+        {
+            let (sender, receiver) = sync_channel(1);
+            let file = self.file;
+            self.scope.spawn(move |_| {
+                // Nobody listens any more once another part was at fault.
+                let _ = sender.send(file.decode(span));
+            });
+            self.decoding.push_back(receiver);
+        }
+        match self.decoding.pop_front() {
+            None => Ok(None),
+            Some(receiver) => received(&receiver)
+                .unwrap_or_else(|| Err(Error::content(self.file.path(), "the file", "the Parquet reader gave up")))
+                .map(Some),
+        }
+    }
+}
+
+/// Waits for what another task sends; on a thread of the pool it works meanwhile, or the pool might have nobody to do so.
+fn received<T>(receiver: &Receiver<T>) -> Option<T> {
+    loop {
+        match receiver.try_recv() {
+            Ok(sent) => return Some(sent),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => match rayon::yield_now() {
+                None => return receiver.recv().ok(),
+                Some(Yield::Executed) => {}
+                Some(Yield::Idle) => std::thread::yield_now(),
+            },
+        }
+    }
+}
