@@ -95,6 +95,13 @@ impl Resolver {
         self.integers.push((only, self.state, integers));
     }
 
+    /// The node with exactly this key.
+    pub fn find_key(&self, key: &str) -> Option<u32> {
+        let folded = key.to_lowercase();
+        let is_it = |name: &&Name| name.rank == Rank::Key && name.spelling.as_deref().unwrap_or(&folded) == key;
+        self.names.get(&folded)?.iter().find(is_it).map(|name| name.node)
+    }
+
     /// The node that `text` names, in the key or any identifier, or in the attribute `only`.
     pub fn find(&self, text: &str, only: Option<AttributeId>) -> Match {
         let text = text.trim();

@@ -331,11 +331,22 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&mut self, node_type: NodeTypeId, text: &str, only: Option<AttributeId>) -> Result<Match> {
-        let resolver = match self.resolvers.entry(node_type) {
+        Ok(self.resolver(node_type)?.find(text, only))
+    }
+
+    /// The node with exactly this key, without counting.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find_key(&mut self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        Ok(self.resolver(node_type)?.find_key(key))
+    }
+
+    fn resolver(&mut self, node_type: NodeTypeId) -> Result<&mut Resolver> {
+        Ok(match self.resolvers.entry(node_type) {
             Entry::Occupied(resolver) => resolver.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(resolver_of(self.backend, node_type)?),
-        };
-        Ok(resolver.find(text, only))
+        })
     }
 
     /// The node that `text` names, by the manifest's word on what does not match (`unmatched`, or the source's): `None`

@@ -164,6 +164,12 @@ impl Column {
         if self.is_missing(row) {
             return Ok(None);
         }
+        if let Self::Texts { codes, entries } = self
+            && spec.exact
+        {
+            let entry = codes.value(row) as usize;
+            return entries.is_valid(entry).then(|| Value::of_text(entries.value(entry), kind)).transpose();
+        }
         if matches!(self, Self::Texts { .. }) || acts_on_text(spec) {
             return value_of(crate::rows::present(&self.text(row)), spec, kind);
         }

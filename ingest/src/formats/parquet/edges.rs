@@ -267,7 +267,8 @@ impl<'m> End<'m> {
             _ => {}
         }
         let text = column.text(row);
-        let Some(name) = self.reference.name(present(&text)) else {
+        let shown = if self.reference.spec.exact { &*text } else { present(&text) };
+        let Some(name) = self.reference.name(shown) else {
             sink.drop(&names_none(&self.node_type), &at.to_string());
             return Ok(None);
         };
