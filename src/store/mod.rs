@@ -66,6 +66,7 @@ mod tests;
 
 pub use check::{Checked, Finding};
 pub use load::{Load, LoadOptions};
+pub use lock::utc;
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.
