@@ -16,7 +16,7 @@ mod graph;
 mod guard;
 mod hold;
 mod id;
-mod path;
+pub mod path;
 mod reader;
 mod search;
 mod writer;

@@ -3,7 +3,6 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use comfy_table::{CellAlignment, Table, presets};
-use relata::Error;
 use relata::embedding::{EmbeddingInfo, EmbeddingTable};
 use relata::snapshot::{Snapshot, SnapshotId};
 use relata::store::{Store, utc};
@@ -346,7 +345,8 @@ pub fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use relata_schema::{EdgeValue, SourceRecord};
+    use relata::Error;
+    use relata_schema::EdgeValue;
 
     use super::*;
 
