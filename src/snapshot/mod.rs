@@ -18,7 +18,7 @@ mod guard;
 mod hold;
 mod id;
 mod partition;
-mod path;
+pub mod path;
 mod provenance;
 mod reader;
 mod relation;

@@ -73,6 +73,7 @@ mod tests;
 pub use check::{Checked, Finding};
 pub use edit::Edit;
 pub use load::{EdgeBatch, Load, LoadOptions};
+pub use lock::utc;
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.
