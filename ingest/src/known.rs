@@ -93,8 +93,8 @@ impl Known {
         let (low, end) = (base.min(code), (base + length).max(code + 1));
         if end - low > WIDEST {
             let table = mem::take(&mut self.table);
-            let seen = (self.base..).zip(table).filter(|&(_, number)| number != UNSEEN);
-            self.hashed = Some(seen.collect());
+            let seen = table.into_iter().enumerate().filter(|&(_, number)| number != UNSEEN);
+            self.hashed = Some(seen.map(|(at, number)| (self.base + at as i64, number)).collect());
         } else if low < base {
             let low = (base - length).min(low).max(end - WIDEST).max(i128::from(i64::MIN));
             let mut table = vec![UNSEEN; (base - low) as usize];
@@ -143,6 +143,11 @@ mod tests {
             known.insert(far, 1);
             known.insert(far ^ 1, 2);
             assert_eq!((known.get(far), known.get(far ^ 1), known.hashed.is_some()), (Entry::Number(1), Entry::Number(2), false));
+            known.insert(0, 3);
+            assert_eq!(
+                (known.get(far), known.get(far ^ 1), known.get(0)),
+                (Entry::Number(1), Entry::Number(2), Entry::Number(3))
+            );
         }
     }
 
