@@ -31,14 +31,14 @@ fn planted_store() -> (tempfile::TempDir, Planted, Snapshot) {
 
 fn load(manifest: &Path, store: &Path) -> relata_ingest::Report {
     let manifest = Manifest::read(manifest).unwrap_or_else(|error| panic!("{error}"));
-    run(&manifest, store, relata_ingest::Options { quiet: true }).unwrap_or_else(|error| panic!("{error}"))
+    run(&manifest, store, relata_ingest::Options { quiet: true, ..relata_ingest::Options::default() })
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// An embedding of every third cell, as one of an older snapshot could be.
 fn embed(store: &Path, snapshot: &Snapshot) -> serde_json::Value {
     let cell = snapshot.schema().node_type("cell").unwrap();
-    let keys: Vec<String> =
-        (0..snapshot.node_count(cell)).step_by(3).map(|node| snapshot.key(cell, node).to_owned()).collect();
+    let keys: Vec<String> = (0..snapshot.node_count(cell)).step_by(3).map(|node| snapshot.key(cell, node).to_owned()).collect();
     let table = EmbeddingTable {
         info: EmbeddingInfo {
             model: "first".to_owned(),

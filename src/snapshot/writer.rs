@@ -20,7 +20,6 @@ const MEMORY: usize = 1 << 30;
 /// Name of the file that says which snapshot is the current one.
 pub(super) const CURRENT: &str = "CURRENT";
 
-
 /// Writes a snapshot: nodes of every type first, then columns and relations, then [`publish`](Self::publish).
 ///
 /// Dropping it before leaves nothing behind.

@@ -63,6 +63,7 @@ mod overlay;
 mod pairs;
 mod posting;
 mod publish;
+mod repair;
 mod segment;
 mod staging;
 #[expect(clippy::module_inception, reason = "the module's noun is that of its first type")]
@@ -74,11 +75,12 @@ mod tests;
 pub use check::{Checked, Finding};
 pub use edit::Edit;
 pub use load::{EdgeBatch, Load, LoadOptions};
+pub use repair::Repair;
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.
 const REMEDY_DAMAGED: &str =
-    "Run `relata check` for all that is damaged; restore the store from a copy, or load its manifests into a new store";
+    "`relata check` lists all that is damaged; `relata repair` rebuilds the store from its newest whole snapshot";
 
 /// bincode's standard encoding: little-endian, integers of variable length, so no platform's sizes.
 fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {

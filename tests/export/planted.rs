@@ -75,8 +75,7 @@ impl Chance {
 }
 
 /// Keys that a careless writer breaks, and that are no two of them the same to any resolver.
-const ODD: [&str; 9] =
-    ["a b", "ä→β", "x&y<z>\"'", "100%", "100%25", "in|two", "tab\there", "null", "bell\u{7}\u{FFFE}"];
+const ODD: [&str; 9] = ["a b", "ä→β", "x&y<z>\"'", "100%", "100%25", "in|two", "tab\there", "null", "bell\u{7}\u{FFFE}"];
 
 fn keys(prefix: &str, count: usize) -> Vec<String> {
     let odd = ODD.iter().map(|odd| format!("{prefix} {odd}"));
@@ -105,7 +104,11 @@ impl Planted {
         let texts = ["", "NA", "plain", " spaces ", "two\nlines\r\nand \u{1} one", "\"quoted\", \\ <&>"];
         for key in cells {
             let mut values = Vec::new();
-            let mut give = |name: &'static str, value: Value| if chance.has() { values.push((name, value)) };
+            let mut give = |name: &'static str, value: Value| {
+                if chance.has() {
+                    values.push((name, value))
+                }
+            };
             let number = key.len() as f64 + key.bytes().map(f64::from).sum::<f64>() / 7.0;
             give("age", Value::Number(number));
             give("total_counts", Value::Number(-0.0));
@@ -167,7 +170,11 @@ impl Planted {
             for _ in 0..chance.below(3) {
                 let other = &cells[chance.below(5)];
                 let mut values = Vec::new();
-                let mut give = |name: &'static str, value: Planned| if chance.has() { values.push((name, value)) };
+                let mut give = |name: &'static str, value: Planned| {
+                    if chance.has() {
+                        values.push((name, value))
+                    }
+                };
                 give("at", Planned::Time(cell.len() as i64 - 9));
                 give("sure", Planned::Truth(cell.len() % 2 == 0));
                 give("rate", Planned::Number(0.1 * cell.len() as f32));

@@ -339,7 +339,9 @@ fn a_value_below_zero_is_no_cost() {
     let score = schema.edge_attribute(interacts, "score").unwrap().index();
     let mut attributes = vec![Vec::new(); schema.edge(interacts).attributes.len()];
     attributes[score] = vec![EdgeValue::Number(0.0), EdgeValue::Number(-0.5)];
-    writer.relation(interacts, &EdgeData { sources: vec![0, 1], targets: vec![1, 2], attributes, ..EdgeData::default() }).unwrap();
+    writer
+        .relation(interacts, &EdgeData { sources: vec![0, 1], targets: vec![1, 2], attributes, ..EdgeData::default() })
+        .unwrap();
     writer.publish(&[]).unwrap();
     let snapshot = Snapshot::current(store.path()).unwrap();
     let shown = DataGraph::weighted(&snapshot, [interacts], &Weight::new("score")).err().unwrap().to_string();
