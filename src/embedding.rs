@@ -154,19 +154,25 @@ impl EmbeddingTable {
     /// What a store holds: every model and node type, in order of their names.
     ///
     /// # Errors
-    /// When a table cannot be read.
+    /// When a table cannot be read; [`survey`](Self::survey) goes on with the others.
     pub fn list(store: &Path) -> Result<Vec<EmbeddingInfo>> {
-        let mut found = Vec::new();
-        let models = store.join("models");
-        let Ok(folders) = fs::read_dir(&models) else { return Ok(found) };
-        for folder in folders.flatten() {
-            let files = fs::read_dir(folder.path()).into_iter().flatten().flatten();
-            for file in files.filter(|file| file.path().extension().is_some_and(|extension| extension == EXTENSION)) {
-                found.push(read_info(&file.path())?);
-            }
+        Self::survey(store).into_iter().map(|(_, info)| info).collect()
+    }
+
+    /// Every file of embeddings that a store has, in order of models and node types, each read whole; with what it is, or
+    /// what is wrong with it.
+    pub fn survey(store: &Path) -> Vec<(PathBuf, Result<EmbeddingInfo>)> {
+        let mut paths = Vec::new();
+        for folder in fs::read_dir(store.join("models")).into_iter().flatten().flatten() {
+            let files = fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path());
+            paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)));
         }
-        found.sort_by(|one, other| (&one.model, &one.node_type).cmp(&(&other.model, &other.node_type)));
-        Ok(found)
+        paths.sort();
+        let read = |path: PathBuf| {
+            let info = read_info(&path);
+            (path, info)
+        };
+        paths.into_iter().map(read).collect()
     }
 
     /// The row of a key.
@@ -292,6 +298,25 @@ mod tests {
             assert!(EmbeddingTable::decode(&path, &bad).is_err(), "byte {at}");
             assert!(EmbeddingTable::decode(&path, &good[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_damaged_table_does_not_hide_the_others() {
+        let store = tempfile::tempdir().unwrap();
+        for node_type in ["cell", "gene", "tissue"] {
+            let mut table = table();
+            table.info.node_type = node_type.into();
+            table.write(store.path()).unwrap();
+        }
+        let path = EmbeddingTable::path(store.path(), "first", "gene");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let survey = EmbeddingTable::survey(store.path());
+        let found: Vec<Option<&str>> =
+            survey.iter().map(|(_, info)| info.as_ref().ok().map(|info| info.node_type.as_str())).collect();
+        assert_eq!(found, [Some("cell"), None, Some("tissue")]);
+        assert_eq!(survey[1].0, path);
+        assert!(EmbeddingTable::list(store.path()).is_err());
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod export;
 pub mod layout;
 #[cfg(feature = "train")]
 pub mod model;
+mod pack;
 #[cfg(all(test, feature = "train"))]
 mod planted;
 pub mod progress;

@@ -160,3 +160,23 @@ fn parallel_edges_are_no_matrix_and_the_error_names_them() {
     assert!(error.contains("cell.divides_into.cell") && error.contains("parallel edges (`cell"), "{error}");
     assert!(!out.exists());
 }
+
+/// Loaded back, the tables make a snapshot of the same content, to the last bit: ids are hashes of it.
+#[test]
+fn the_loader_makes_the_same_snapshot_of_the_parquet_export() {
+    let (folder, _, snapshot) = planted_store();
+    let tables = folder.path().join("tables");
+    to_parquet(&snapshot, &tables, QUIET).unwrap();
+    let again = folder.path().join("again.relata");
+    let report = load(&tables.join("manifest.toml"), &again);
+    for source in &report.sources {
+        assert_eq!((source.tally.read, &source.tally.drops), (source.tally.kept, &Vec::new()), "{}", source.name);
+    }
+    assert_eq!(report.snapshot.as_deref(), Some(snapshot.id().as_str()));
+    // The id would tell a lost text, time, parallel edge or node that nothing else names.
+    let loaded = Snapshot::current(&again).unwrap();
+    let second = folder.path().join("second");
+    to_parquet(&loaded, &second, QUIET).unwrap();
+    let manifest = |tables: &Path| fs::read_to_string(tables.join("manifest.toml")).unwrap();
+    assert_eq!(manifest(&second), manifest(&tables));
+}

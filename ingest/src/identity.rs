@@ -1,9 +1,13 @@
 //! Which node a text means.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
+use hashbrown::HashMap;
 use relata_schema::AttributeId;
 use relata_schema::identifier::{curie, unversioned};
+use smallvec::SmallVec;
+
+use crate::known::Known;
 
 /// What became of a text that should name a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +43,11 @@ struct Name {
 /// earlier identifier attribute (symbol) before a later one (synonyms). Two nodes that are equally good are ambiguous.
 #[derive(Debug, Default)]
 pub struct Resolver {
-    names: HashMap<String, Vec<Name>>,
+    /// By the text in lower case. Nearly every one names one node.
+    names: HashMap<String, SmallVec<[Name; 1]>>,
     state: u64,
+    /// What integers name in an attribute, or in the key and all of them, and the state in which that was so.
+    integers: Vec<(Option<AttributeId>, u64, Known)>,
 }
 
 impl Resolver {
@@ -57,9 +64,9 @@ impl Resolver {
     }
 
     fn add(&mut self, text: &str, node: u32, rank: Rank, attribute: Option<AttributeId>) {
-        let folded = text.to_lowercase();
+        let folded = lower_case(text);
         let spelling = (folded != text).then(|| text.into());
-        let names = self.names.entry(folded).or_default();
+        let names = self.names.entry_ref(&*folded).or_default();
         let known = |name: &Name| name.node == node && name.rank == rank && name.spelling == spelling;
         if !names.iter().any(known) {
             names.push(Name { node, rank, attribute, spelling });
@@ -70,6 +77,29 @@ impl Resolver {
     /// A number that changes with every name that is added.
     pub fn state(&self) -> u64 {
         self.state
+    }
+
+    /// The nodes that integers were found to name, in `only`, as long as no name was added since.
+    pub(crate) fn take_integers(&mut self, only: Option<AttributeId>) -> Known {
+        let state = self.state;
+        match self.integers.iter_mut().find(|(known, _, _)| *known == only) {
+            Some((_, then, integers)) if *then == state => std::mem::take(integers),
+            _ => Known::default(),
+        }
+    }
+
+    /// Keeps them for [`take_integers`](Self::take_integers).
+    pub(crate) fn keep_integers(&mut self, only: Option<AttributeId>, mut integers: Known) {
+        integers.forget_lost();
+        self.integers.retain(|(known, _, _)| *known != only);
+        self.integers.push((only, self.state, integers));
+    }
+
+    /// The node with exactly this key.
+    pub fn find_key(&self, key: &str) -> Option<u32> {
+        let folded = key.to_lowercase();
+        let is_it = |name: &&Name| name.rank == Rank::Key && name.spelling.as_deref().unwrap_or(&folded) == key;
+        self.names.get(&folded)?.iter().find(is_it).map(|name| name.node)
     }
 
     /// The node that `text` names, in the key or any identifier, or in the attribute `only`.
@@ -92,8 +122,11 @@ impl Resolver {
     }
 
     fn find_spelling(&self, text: &str, only: Option<AttributeId>) -> Match {
-        let folded = text.to_lowercase();
-        let Some(names) = self.names.get(&folded) else { return Match::Nothing };
+        let folded = lower_case(text);
+        let Some(names) = self.names.get(&*folded) else { return Match::Nothing };
+        if let ([name], None) = (names.as_slice(), only) {
+            return Match::Node(name.node);
+        }
         let quality = |name: &Name| {
             let spelling = name.spelling.as_deref().unwrap_or(&folded);
             (spelling != text, name.rank)
@@ -108,6 +141,13 @@ impl Resolver {
             several => Match::Ambiguous(several.len()),
         }
     }
+}
+
+fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.to_lowercase())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod error;
 pub mod formats;
 pub mod identity;
 mod input;
+mod known;
 mod load;
 mod manifest;
 mod meaning;

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use relata::progress;
 use relata::store::{Load, Store};
 use relata_schema::{SourceRecord, Tally};
@@ -40,9 +41,15 @@ fn find<'m>(manifest: &'m Manifest, options: Options) -> Result<Vec<Found<'m>>> 
     let bar = progress::bytes("hashing", total, options.quiet);
     let mut before = format!("{} {:?}", env!("CARGO_PKG_VERSION"), (&manifest.dataset, &manifest.schema));
     let mut sources = Vec::new();
-    for (source, input, format) in found {
-        let sha256 = input.sha256()?;
+    let hash = |(_, input, _): &(&Source, Input, &dyn Format)| {
+        let sha256 = input.sha256();
         bar.inc(input.bytes());
+        sha256
+    };
+    // All outcomes are awaited, so that of several errors always the first is told.
+    let hashes: Vec<Result<String>> = found.par_iter().map(hash).collect();
+    for ((source, input, format), sha256) in found.into_iter().zip(hashes) {
+        let sha256 = sha256?;
         let settings = serde_json::to_string(source).expect("settings are texts, numbers and maps of them");
         let own = format!("{before}\n{sha256}\n{}\n{settings}", format.name());
         let fingerprint: String = Sha256::digest(own.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();

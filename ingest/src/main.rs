@@ -94,7 +94,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Formats { json: false } => {
             println!("A source's format follows from its content and name, or from `format = \"NAME\"`. Every source also knows");
             println!(
-                "path, name, format and unmatched. Files may be compressed by gzip or bgzip (h5ad has its own compression).\n"
+                "path, name, format and unmatched. Files may be compressed by gzip or bgzip (h5ad and Parquet have their own compression).\n"
             );
             for format in formats::ALL {
                 println!("{:8} {}", format.name(), format.about());

@@ -119,17 +119,17 @@ pub struct Source {
     /// What becomes of names that no node has.
     pub unmatched: Option<Unmatched>,
 
-    /// table, bed, fasta: the node type that a row is.
+    /// table, parquet, bed, fasta: the node type that a row is.
     pub node: Option<Spanned<String>>,
-    /// table: the column with the node's key.
+    /// table, parquet: the column with the node's key.
     pub key: Option<Spanned<ColumnSpec>>,
-    /// table: the columns of attributes.
+    /// table, parquet: the columns of attributes.
     pub attributes: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table, h5ad: the relation that a row or matrix entry is an edge of.
+    /// table, parquet, h5ad: the relation that a row or matrix entry is an edge of.
     pub relation: Option<Spanned<String>>,
-    /// table: the columns of an edge's two ends and attributes.
+    /// table, parquet: the columns of an edge's two ends and attributes.
     pub columns: Option<Spanned<BTreeMap<String, ColumnSpec>>>,
-    /// table: values that all edges or nodes of the source have.
+    /// table, parquet: values that all edges or nodes of the source have.
     pub constants: Option<Spanned<BTreeMap<String, toml::Value>>>,
     /// table: the column names of a file that has none.
     pub header: Option<Spanned<Vec<String>>>,
@@ -212,6 +212,9 @@ pub struct ColumnSpec {
     pub strand: Option<String>,
     /// An interval: 0 (half-open, as in BED; the default) or 1 (the end included, as in GTF).
     pub base: u8,
+    /// Texts are what they are: nothing is trimmed, no word (`NA`, `-`, …) stands for missing, and a name is a key as it
+    /// stands before it is anything else. For files that a program wrote.
+    pub exact: bool,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +234,8 @@ struct ColumnTable {
     strand: Option<String>,
     #[serde(default)]
     base: u8,
+    #[serde(default)]
+    exact: bool,
 }
 
 impl<'de> Deserialize<'de> for ColumnSpec {
@@ -262,11 +267,18 @@ impl<'de> Deserialize<'de> for ColumnSpec {
                 if table.or.as_ref().is_some_and(|other| other.column.is_none()) {
                     return Err(M::Error::custom("`or` names a `column`, not an interval"));
                 }
+                let acts = table.split.is_some() || table.prefix.is_some() || !table.map.is_empty();
+                if table.exact && (acts || count > 0) {
+                    return Err(M::Error::custom(
+                        "`exact` takes texts as they are: it goes with neither `split`, `prefix` and `map` nor an interval",
+                    ));
+                }
                 if table.base > 1 {
                     return Err(M::Error::custom(format!("`base` is {}, expected 0 or 1", table.base)));
                 }
-                let ColumnTable { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base } = table;
-                Ok(ColumnSpec { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base })
+                let ColumnTable { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base, exact } =
+                    table;
+                Ok(ColumnSpec { column, split, prefix, map, or, r#match, unmatched, contig, start, end, strand, base, exact })
             }
         }
 

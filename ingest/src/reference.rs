@@ -79,6 +79,12 @@ impl Reference {
     /// # Errors
     /// As there.
     pub fn resolve(&self, name: &str, at: At, sink: &mut Sink<'_>) -> Result<Result<u32, String>> {
+        if self.spec.exact
+            && self.identifier.is_none()
+            && let Some(node) = sink.find_key(self.node_type, name)?
+        {
+            return Ok(Ok(node));
+        }
         sink.resolve(self.node_type, name, self.identifier, self.spec.unmatched, at)
     }
 
@@ -87,9 +93,9 @@ impl Reference {
         self.or.is_none() && self.spec.column.is_some() && self.spec.split.is_none()
     }
 
-    /// Whether names are looked up in one identifier attribute only.
-    pub fn is_by_identifier(&self) -> bool {
-        self.identifier.is_some()
+    /// The identifier attribute in which alone names are looked up.
+    pub fn identifier(&self) -> Option<AttributeId> {
+        self.identifier
     }
 
     /// The name that a cell of a [single](Self::is_single) column gives.
@@ -125,7 +131,8 @@ impl Reference {
         let mut nodes = Vec::with_capacity(names.len());
         for name in &names {
             if makes && std::ptr::eq(reference, self) {
-                nodes.push(sink.node(self.node_type, unversioned(name))?);
+                let key = if self.spec.exact { name } else { unversioned(name) };
+                nodes.push(sink.node(self.node_type, key)?);
                 continue;
             }
             match reference.resolve(name, at, sink)? {

@@ -148,7 +148,9 @@ impl<'r> Placed<'r> {
 
     /// The text of the nth column.
     pub fn cell<'c>(&self, rows: &'c impl Rows, at: usize) -> Cow<'c, str> {
+        let is_exact = self.reference.chain().nth(at).is_some_and(|one| one.spec.exact);
         match self.places.get(at) {
+            Some(Place::Column(column)) if is_exact => rows.text(*column),
             Some(Place::Column(column)) => rows.cell(*column),
             _ => Cow::Borrowed(""),
         }

@@ -7,6 +7,7 @@ use relata::store::{EdgeBatch, Load};
 use relata_schema::{AttributeId, Drop, EdgeValue, NodeTypeId, RelationId, Schema, Tally, Value};
 
 use crate::identity::{Match, Resolver};
+use crate::known::Known;
 use crate::{At, Error, Input, Result, Unmatched};
 
 /// How many examples a report shows of each reason.
@@ -313,16 +314,39 @@ impl<'a> Sink<'a> {
         self.resolvers.get(&node_type).map_or(0, Resolver::state)
     }
 
+    /// What earlier sources found integers to name; see [`Resolver::take_integers`].
+    pub(crate) fn take_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>) -> Known {
+        self.resolvers.get_mut(&node_type).map_or_else(Known::default, |resolver| resolver.take_integers(only))
+    }
+
+    /// For later sources.
+    pub(crate) fn keep_integers(&mut self, node_type: NodeTypeId, only: Option<AttributeId>, integers: Known) {
+        if let Some(resolver) = self.resolvers.get_mut(&node_type) {
+            resolver.keep_integers(only, integers);
+        }
+    }
+
     /// What `text` names among the nodes of a type, without counting.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&mut self, node_type: NodeTypeId, text: &str, only: Option<AttributeId>) -> Result<Match> {
-        let resolver = match self.resolvers.entry(node_type) {
+        Ok(self.resolver(node_type)?.find(text, only))
+    }
+
+    /// The node with exactly this key, without counting.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find_key(&mut self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        Ok(self.resolver(node_type)?.find_key(key))
+    }
+
+    fn resolver(&mut self, node_type: NodeTypeId) -> Result<&mut Resolver> {
+        Ok(match self.resolvers.entry(node_type) {
             Entry::Occupied(resolver) => resolver.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(resolver_of(self.backend, node_type)?),
-        };
-        Ok(resolver.find(text, only))
+        })
     }
 
     /// The node that `text` names, by the manifest's word on what does not match (`unmatched`, or the source's): `None`

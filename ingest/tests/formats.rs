@@ -428,3 +428,44 @@ fn a_gtf_brings_genes_and_transcripts_if_asked() {
     assert_eq!(transcribed, [("ENSG00000000001".to_owned(), "ENST00000000001".to_owned(), None)]);
     assert_eq!(counts(&report, "a.gtf"), (3, 2, vec![("feature exon".to_owned(), 1)]));
 }
+
+/// Without `exact` the same cells are trimmed, lose a version, or are missing.
+#[test]
+fn exact_texts_and_keys_are_what_they_are() {
+    let table = "id\tsymbol\tbiotype\nENSG00000000001.7\t NA\tnull\n NA\tNone\t-\nplain\t\t x \n";
+    let folder = Folder::new(&[("genes.tsv", table.as_bytes()), ("pairs.tsv", b"a\tb\tm\n NA\tENSG00000000001.7\tNA\n")]);
+    let source = |exact: bool| {
+        let column = |name: &str| format!("{{ column = \"{name}\", exact = {exact} }}");
+        format!(
+            "[[source]]\npath = \"genes.tsv\"\nnode = \"gene\"\nkey = {}\nattributes = {{ symbol = {}, biotype = {} }}\n\
+             [[source]]\npath = \"pairs.tsv\"\nrelation = \"interacts\"\ncolumns = {{ source = {}, target = {}, method = {} }}\n",
+            column("id"),
+            column("symbol"),
+            column("biotype"),
+            column("a"),
+            column("b"),
+            column("m"),
+        )
+    };
+    let (_, snapshot) = folder.load(&source(true)).unwrap();
+    assert_eq!(keys(&snapshot, "gene"), [" NA", "ENSG00000000001.7", "plain"]);
+    let shown = |key: &str, attribute: &str| text(&snapshot, "gene", key, attribute);
+    assert_eq!(shown("ENSG00000000001.7", "symbol").as_deref(), Some(" NA"));
+    assert_eq!(shown("ENSG00000000001.7", "biotype").as_deref(), Some("null"));
+    assert_eq!((shown(" NA", "symbol").as_deref(), shown(" NA", "biotype").as_deref()), (Some("None"), Some("-")));
+    assert_eq!((shown("plain", "symbol"), shown("plain", "biotype").as_deref()), (None, Some(" x ")));
+    let relation = snapshot.schema().relation("interacts").unwrap();
+    assert_eq!(snapshot.edge_count(relation), 1);
+    assert_eq!(snapshot.edge_categories(relation, snapshot.schema().edge_attribute(relation, "method").unwrap()), ["NA"]);
+
+    let folder = Folder::new(&[("genes.tsv", table.as_bytes()), ("pairs.tsv", b"a\tb\tm\n NA\tENSG00000000001.7\tNA\n")]);
+    let (_, snapshot) = folder.load(&source(false)).unwrap();
+    assert_eq!(keys(&snapshot, "gene"), ["ENSG00000000001", "plain"]);
+    assert_eq!(snapshot.edge_count(snapshot.schema().relation("interacts").unwrap()), 0);
+    let wrong = "[[source]]\npath = \"genes.tsv\"\nnode = \"gene\"\nkey = { column = \"id\", exact = true, prefix = \"x\" }\n";
+    let error = folder.load(wrong).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&folder.path("load.toml").display().to_string()) && error.contains("`exact` takes texts"),
+        "{error}"
+    );
+}

@@ -51,8 +51,16 @@ impl Value {
         if matches!(text, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "None") {
             return Ok(None);
         }
+        Self::of_text(text, kind).map(Some)
+    }
+
+    /// As [`parse`](Self::parse), of a text as it stands: no word is missing, and nothing is trimmed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_text(text: &str, kind: AttributeKind) -> Result<Self, String> {
         let wrong = |expected: &str| format!("found `{text}`, expected {expected}");
-        Ok(Some(match kind {
+        Ok(match kind {
             AttributeKind::Number => {
                 let number: f64 = text.parse().map_err(|_| wrong("a number"))?;
                 if !number.is_finite() {
@@ -103,7 +111,7 @@ impl Value {
                         .map_err(|error| error.to_string())?,
                 )
             }
-        }))
+        })
     }
 }
 

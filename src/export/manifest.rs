@@ -10,9 +10,16 @@ use crate::snapshot::Snapshot;
 /// `manifest.toml`, as the loader reads it.
 #[derive(Serialize)]
 pub(super) struct Manifest {
-    schema: &'static str,
+    schema: OwnSchema,
     dataset: Dataset,
     source: Vec<Source>,
+}
+
+/// In the stead of the built-in schema, which may grow with later versions.
+#[derive(Serialize)]
+struct OwnSchema {
+    path: &'static str,
+    builtin: bool,
 }
 
 #[derive(Serialize)]
@@ -27,7 +34,7 @@ struct Source {
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'static str>,
+    key: Option<Column>,
     #[serde(skip_serializing_if = "Option::is_none")]
     relation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +49,17 @@ struct Source {
 #[serde(untagged)]
 enum Column {
     Name(String),
-    Interval { contig: String, start: String, end: String, strand: String },
+    /// A text, which is what it is.
+    Exact {
+        column: String,
+        exact: bool,
+    },
+    Interval {
+        contig: String,
+        start: String,
+        end: String,
+        strand: String,
+    },
 }
 
 /// The columns of an interval: its attribute's name, a dot, and one of these.
@@ -53,6 +70,7 @@ impl Manifest {
     pub fn of(snapshot: &Snapshot, schema: &'static str) -> Self {
         let names: BTreeSet<&str> = snapshot.sources().iter().map(|source| source.dataset.as_str()).collect();
         let name = if names.is_empty() { "export".to_owned() } else { names.into_iter().collect::<Vec<_>>().join(", ") };
+        let schema = OwnSchema { path: schema, builtin: false };
         Self { schema, dataset: Dataset { name }, source: Vec::new() }
     }
 
@@ -62,12 +80,12 @@ impl Manifest {
         path: String,
         snapshot: &Snapshot,
         node_type: NodeTypeId,
-        key: &'static str,
+        key: &str,
         attributes: impl Iterator<Item = (&'a str, AttributeKind)>,
     ) {
         let attributes = attributes.map(|(name, kind)| (name.to_owned(), column(name, kind))).collect();
-        let node = Some(snapshot.schema().node(node_type).name.clone());
-        self.source.push(Source { path, format: "parquet", node, key: Some(key), attributes, ..Source::default() });
+        let (node, key) = (Some(snapshot.schema().node(node_type).name.clone()), Some(exact(key)));
+        self.source.push(Source { path, format: "parquet", node, key, attributes, ..Source::default() });
     }
 
     /// Adds a table of edges: the columns of its ends, and a column for each of these attributes.
@@ -77,12 +95,12 @@ impl Manifest {
         snapshot: &Snapshot,
         relation: RelationId,
         ends: [&str; 2],
-        attributes: impl Iterator<Item = &'a str>,
+        attributes: impl Iterator<Item = (&'a str, AttributeKind)>,
     ) {
         let mut columns: BTreeMap<String, Column> =
-            attributes.map(|name| (name.to_owned(), Column::Name(name.to_owned()))).collect();
+            attributes.map(|(name, kind)| (name.to_owned(), column(name, kind))).collect();
         for (end, name) in ["source", "target"].into_iter().zip(ends) {
-            columns.insert(end.to_owned(), Column::Name(name.to_owned()));
+            columns.insert(end.to_owned(), exact(name));
         }
         let relation = Some(snapshot.schema().relation_title(relation));
         // Every node has its row in a table before: a name that has none is damage.
@@ -101,9 +119,16 @@ impl Manifest {
 }
 
 fn column(name: &str, kind: AttributeKind) -> Column {
-    if kind != AttributeKind::Interval {
-        return Column::Name(name.to_owned());
+    match kind {
+        AttributeKind::Category | AttributeKind::Text | AttributeKind::Sequence => exact(name),
+        AttributeKind::Interval => {
+            let [contig, start, end, strand] = INTERVAL.map(|part| format!("{name}.{part}"));
+            Column::Interval { contig, start, end, strand }
+        }
+        _ => Column::Name(name.to_owned()),
     }
-    let [contig, start, end, strand] = INTERVAL.map(|part| format!("{name}.{part}"));
-    Column::Interval { contig, start, end, strand }
+}
+
+fn exact(name: &str) -> Column {
+    Column::Exact { column: name.to_owned(), exact: true }
 }

@@ -96,9 +96,9 @@ pub fn to_parquet(snapshot: &Snapshot, out: &Path, options: Options) -> Result<E
         table.write(&output.path().join(&path), &bar)?;
         exported.part(path.clone(), snapshot.edge_count(relation));
         // In a manifest `source` and `target` are the ends, so that an attribute of that name cannot be named there.
-        let (named, unnamed): (Vec<&str>, Vec<&str>) =
-            table.attributes.iter().map(|(_, attribute)| attribute.name.as_str()).partition(|name| !ENDS.contains(name));
-        let lost = unnamed.iter().map(|name| {
+        let attributes = table.attributes.iter().map(|(_, attribute)| (attribute.name.as_str(), attribute.kind));
+        let (named, unnamed): (Vec<_>, Vec<_>) = attributes.partition(|(name, _)| !ENDS.contains(name));
+        let lost = unnamed.iter().map(|(name, _)| {
             format!("{path}: a manifest has no word for the attribute `{name}`, so loading the folder back leaves it out")
         });
         exported.notes.extend(lost);

@@ -52,6 +52,10 @@ pub(crate) trait EdgeStream: Sync {
     /// At most how many edges all pieces have.
     fn edges(&self) -> u64;
 
+    /// The first and the last time of all edges, if that is known before they are read; the first is above the last where
+    /// no edge has a time.
+    fn times(&self) -> Option<(i64, i64)>;
+
     /// Adds a piece's edges to a block.
     fn read(&self, piece: usize, block: &mut EdgeBlock) -> Result<()>;
 }
@@ -66,6 +70,10 @@ impl EdgeStream for EdgeData {
 
     fn edges(&self) -> u64 {
         self.sources.len() as u64
+    }
+
+    fn times(&self) -> Option<(i64, i64)> {
+        None
     }
 
     fn read(&self, piece: usize, block: &mut EdgeBlock) -> Result<()> {

@@ -269,7 +269,10 @@ mod tests {
                     })
                 })
                 .collect();
-            let last = (0..60).map(|round| publish(store, 1 + round % 7)).last().unwrap();
+            let mut last = publish(store, 2);
+            for round in 0..60 {
+                last = publish(store, 1 + round % 7);
+            }
             ended.store(true, Ordering::Relaxed);
             for reader in readers {
                 assert!(reader.join().unwrap() > 1, "a reader saw no change");

@@ -18,12 +18,13 @@ mod guard;
 mod hold;
 mod id;
 mod partition;
-mod path;
+pub mod path;
 mod provenance;
 mod reader;
 mod relation;
 mod search;
 mod times;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -39,4 +40,5 @@ pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery,
 pub use reader::Snapshot;
 pub use search::Hit;
 pub use times::Times;
+pub use walk::{Marks, Walk};
 pub use writer::SnapshotWriter;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::disk::{read_at, write_at};
+use crate::pack::{Malformed, Reader, put_packed};
 use crate::{Error, Result};
 
 /// Records that a bucket should have: some of them fit a core's second-level cache.
@@ -53,7 +54,12 @@ struct Bucket {
 
 enum Chunk {
     Held(Vec<u32>),
-    Spilled { offset: u64, words: usize },
+    /// So many records in so many bytes of the temporary file: each word's column packed.
+    Spilled {
+        offset: u64,
+        bytes: usize,
+        records: usize,
+    },
 }
 
 /// Memory that a thread keeps between pieces.
@@ -171,9 +177,41 @@ impl<'m> Partition<'m> {
             return Ok(Chunk::Held(words));
         }
         self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
-        let offset = self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
-        write_at(self.spill()?, bytemuck::cast_slice(&words), offset).map_err(self.failed())?;
-        Ok(Chunk::Spilled { offset, words: words.len() })
+        let packed = self.packed(&words);
+        let offset = self.spilled.fetch_add(packed.len() as u64, Ordering::Relaxed);
+        write_at(self.spill()?, &packed, offset).map_err(self.failed())?;
+        Ok(Chunk::Spilled { offset, bytes: packed.len(), records: words.len() / self.width })
+    }
+
+    /// Records as packed columns: near nodes are of one range, and counts and codes are small.
+    fn packed(&self, words: &[u32]) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(words.len() * 4);
+        let mut column = Vec::with_capacity(words.len() / self.width);
+        for at in 0..self.width {
+            column.clear();
+            column.extend(words.iter().skip(at).step_by(self.width).map(|&word| u64::from(word)));
+            put_packed(&mut packed, &column);
+        }
+        packed
+    }
+
+    fn unpacked(&self, packed: &[u8], records: usize) -> Result<Vec<u32>> {
+        let mut words = vec![0; records * self.width];
+        let mut reader = Reader::new(packed);
+        let mut column = Vec::with_capacity(records);
+        for at in 0..self.width {
+            column.clear();
+            reader.packed(records, &mut column).map_err(|Malformed(found)| Error::Damaged {
+                path: self.memory.folder.clone(),
+                record: "the temporary file in which edges are sorted".to_owned(),
+                found: found.to_owned(),
+                remedy: "Check the disk and run the command again".to_owned(),
+            })?;
+            for (record, &word) in words.chunks_exact_mut(self.width).zip(&column) {
+                record[at] = word as u32;
+            }
+        }
+        Ok(words)
     }
 
     fn spill(&self) -> Result<&File> {
@@ -198,10 +236,10 @@ impl<'m> Partition<'m> {
                     self.memory.held.fetch_sub(words.len() * 4, Ordering::Relaxed);
                     words
                 }
-                Chunk::Spilled { offset, words } => {
-                    let mut read = vec![0; words];
-                    read_at(self.spill()?, bytemuck::cast_slice_mut(&mut read), offset).map_err(self.failed())?;
-                    read
+                Chunk::Spilled { offset, bytes, records } => {
+                    let mut packed = vec![0; bytes];
+                    read_at(self.spill()?, &mut packed, offset).map_err(self.failed())?;
+                    self.unpacked(&packed, records)?
                 }
             });
         }

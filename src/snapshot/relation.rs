@@ -27,6 +27,8 @@ struct Shape {
     counts: [u32; 2],
     symmetric: bool,
     timed: bool,
+    /// How times become codes, where that is known before they are read.
+    coding: Option<Coding>,
     /// Places of the attributes that have a column: all but the time.
     columns: Vec<usize>,
     /// Whether each of `columns` is a category.
@@ -81,12 +83,13 @@ impl SnapshotWriter {
             counts: [relation.source, relation.target].map(|end| self.counts[end.index()]),
             symmetric: relation.symmetric,
             timed: columns.len() < relation.attributes.len(),
+            coding: stream.times().map(|(first, last)| Coding::of(first, last)),
             is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
             columns,
         };
         let memory = Memory::new(&self.folder, self.memory);
         let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
-        let width = 2 + 2 * usize::from(shape.timed) + shape.columns.len();
+        let width = 2 + shape.gathered_time_words() + shape.columns.len();
         let outgoing = Partition::new(&memory, expected, shape.counts[0], width);
         let names = |at: &usize| categories.get(*at).map_or(0, Vec::len);
         let survey = Survey {
@@ -107,7 +110,7 @@ impl SnapshotWriter {
         let (first, last) = survey.times.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = Found {
             edges,
-            coding: Coding::of(first, last),
+            coding: shape.coding.unwrap_or_else(|| Coding::of(first, last)),
             present: survey.present.into_iter().map(AtomicBool::into_inner).collect(),
             codes: Vec::new(),
         };
@@ -258,19 +261,22 @@ impl Shape {
         self.expect_ends(&block.targets, 1)?;
         missing.resize(edges, EdgeBlock::MISSING);
         if self.timed {
-            let (mut first, mut last) = (i64::MAX, i64::MIN);
-            low.clear();
-            high.clear();
             block.times.resize(edges, i64::MIN);
-            for &time in &block.times {
-                // The least of all is no time but a missing one.
-                first = first.min(if time == i64::MIN { i64::MAX } else { time });
-                last = last.max(time);
-                low.push(time as u32);
-                high.push((time >> 32) as u32);
+            match self.coding {
+                Some(coding) => {
+                    refill(low, block.times.iter().map(|&time| coding.code(time) as u32));
+                    refill(high, block.times.iter().map(|&time| (coding.code(time) >> 32) as u32));
+                }
+                None => {
+                    // The least of all is no time but a missing one.
+                    let first = block.times.iter().map(|&time| if time == i64::MIN { i64::MAX } else { time }).min();
+                    let last = block.times.iter().copied().max();
+                    refill(low, block.times.iter().map(|&time| time as u32));
+                    refill(high, block.times.iter().map(|&time| (time >> 32) as u32));
+                    let mut times = survey.times.lock().unwrap_or_else(PoisonError::into_inner);
+                    *times = (times.0.min(first.unwrap_or(i64::MAX)), times.1.max(last.unwrap_or(i64::MIN)));
+                }
             }
-            let mut times = survey.times.lock().unwrap_or_else(PoisonError::into_inner);
-            *times = (times.0.min(first), times.1.max(last));
         }
         let column = |at: usize| block.attributes.get(at).filter(|column| !column.is_empty());
         for (place, &at) in self.columns.iter().enumerate() {
@@ -288,9 +294,7 @@ impl Shape {
         }
         let mut columns: Vec<&[u32]> = Vec::with_capacity(3 + self.columns.len());
         columns.push(&block.targets);
-        if self.timed {
-            columns.extend([low.as_slice(), high.as_slice()]);
-        }
+        columns.extend([low.as_slice(), high.as_slice()].into_iter().take(self.gathered_time_words()));
         columns.extend(self.columns.iter().map(|&at| column(at).map_or(&missing[..edges], Vec::as_slice)));
         partition.push(&block.sources, &columns, scratch)?;
         survey.edges.fetch_add(edges as u64, Atomic::Relaxed);
@@ -305,6 +309,15 @@ impl Shape {
             survey.edges.fetch_add(others.len() as u64, Atomic::Relaxed);
         }
         Ok(())
+    }
+
+    /// In how many words a time is gathered: as it is, or as its code.
+    fn gathered_time_words(&self) -> usize {
+        match (self.timed, self.coding) {
+            (false, _) => 0,
+            (true, Some(coding)) => coding.words(),
+            (true, None) => 2,
+        }
     }
 
     fn expect_ends(&self, ends: &[u32], which: usize) -> Result<()> {
@@ -322,11 +335,7 @@ impl Shape {
 impl Found {
     /// In how many words a time is passed on.
     fn time_words(&self, shape: &Shape) -> usize {
-        match (shape.timed, self.coding.width) {
-            (false, _) => 0,
-            (true, 0..=32) => 1,
-            (true, _) => 2,
-        }
+        if shape.timed { self.coding.words() } else { 0 }
     }
 }
 
@@ -403,7 +412,7 @@ fn sort_bucket(
 ) {
     // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
     let gathered = direction == Direction::Outgoing;
-    let time_words = if gathered { 2 * usize::from(shape.timed) } else { found.time_words(shape) };
+    let time_words = if gathered { shape.gathered_time_words() } else { found.time_words(shape) };
     let width = 2 + time_words + if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
     let columns: Vec<Column<'_>> = (0..shape.columns.len())
         .filter(|&place| found.present[place])
@@ -415,7 +424,8 @@ fn sort_bucket(
             translate: gathered,
         })
         .collect();
-    let record = Record { width, time_words, gathered, coding: found.coding, columns };
+    let uncoded = (gathered && shape.coding.is_none()).then_some(found.coding);
+    let record = Record { width, time_words, uncoded, columns };
     let bits = found.time_words(shape) * 32 + 32 + 32 * record.columns.len();
     record.count(&nodes, runs, rows, &mut desk.starts);
     match bits {
@@ -432,8 +442,8 @@ fn sort_bucket(
 struct Record<'f> {
     width: usize,
     time_words: usize,
-    gathered: bool,
-    coding: Coding,
+    /// How times become codes, where the records hold them as they are.
+    uncoded: Option<Coding>,
     columns: Vec<Column<'f>>,
 }
 
@@ -505,7 +515,7 @@ impl Record<'_> {
             1 => u64::from(record[2]),
             _ => {
                 let word = u64::from(record[3]) << 32 | u64::from(record[2]);
-                if self.gathered { self.coding.code(word as i64) } else { word }
+                self.uncoded.map_or(word, |coding| coding.code(word as i64))
             }
         }
     }

@@ -125,6 +125,11 @@ impl Coding {
         if time == i64::MIN { 0 } else { (time.wrapping_sub(self.base) as u64) + 1 }
     }
 
+    /// How many 32-bit words hold a code.
+    pub(super) fn words(self) -> usize {
+        if self.width > 32 { 2 } else { 1 }
+    }
+
     pub(super) fn head(self) -> [u64; HEAD / 8] {
         [self.base as u64, u64::from(self.width)]
     }

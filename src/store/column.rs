@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use relata_schema::{Interval, Strand, Value};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Malformed;
+use crate::pack::Malformed;
 
 /// The most values in one block.
 pub(super) const BLOCK_VALUES: usize = 1024;

@@ -176,3 +176,58 @@ impl Acknowledged {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(sequence: u64) -> Commit {
+        Commit { sequence, ..Commit::default() }
+    }
+
+    /// What the log of a database gives whose end was damaged.
+    #[test]
+    fn an_older_record_than_the_last_acknowledged_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path();
+        let engine = Engine::open(&store.join("db")).unwrap();
+        numbered(1).write(&engine, store).unwrap();
+        let first = engine.get(Tree::Commit, KEY).unwrap().unwrap();
+        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        numbered(2).write(&engine, store).unwrap();
+        assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(2)));
+
+        engine.put(Tree::Commit, [(KEY.to_vec(), first)]).unwrap();
+        let error = Commit::read(&engine, store).unwrap_err().to_string();
+        assert!(error.contains("it is of commit 1, and `COMMIT` names commit 2 as the last"), "{error}");
+        // Nothing says that there was a second one.
+        fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
+        assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(1)));
+        // The process ended before it acknowledged the second one.
+        numbered(2).write(&engine, store).unwrap();
+        fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
+        assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(2)));
+        // It cannot have written the third one then.
+        numbered(3).write(&engine, store).unwrap();
+        fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
+        assert!(Commit::read(&engine, store).is_err());
+    }
+
+    #[test]
+    fn another_record_of_the_same_number_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path();
+        let engine = Engine::open(&store.join("db")).unwrap();
+        numbered(1).write(&engine, store).unwrap();
+        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        Commit { next_segment: 7, ..numbered(1) }.write(&engine, store).unwrap();
+        fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
+        let error = Commit::read(&engine, store).unwrap_err().to_string();
+        assert!(error.contains("with another hash"), "{error}");
+        for broken in [&acknowledged[..acknowledged.len() - 1], b"", b"1\n", b"one 00\n"] {
+            fs::write(store.join(ACKNOWLEDGED), broken).unwrap();
+            let error = Commit::read(&engine, store).unwrap_err().to_string();
+            assert!(error.contains("COMMIT: the number of the last commit is damaged"), "{error}");
+        }
+    }
+}

@@ -1,16 +1,16 @@
 //! The seam to sled: its errors and its panics become this crate's errors.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// sled's page cache, in bytes. Blocks lie in files of their own, so only dictionaries and block indexes pass through it.
@@ -38,6 +38,8 @@ pub(super) struct Engine {
     path: PathBuf,
     /// `Some` until dropped.
     handles: Option<Handles>,
+    /// The names of its files and folders when they were synced last.
+    synced: Mutex<BTreeSet<PathBuf>>,
 }
 
 struct Handles {
@@ -47,6 +49,11 @@ struct Handles {
 }
 
 impl Engine {
+    /// Whether a database was ever made there.
+    pub(super) fn is_there(path: &Path) -> bool {
+        path.join("db").exists()
+    }
+
     /// Opens the database, or makes one. The caller holds the store's lock.
     pub(super) fn open(path: &Path) -> Result<Self> {
         remove_unfinished(path)?;
@@ -77,7 +84,7 @@ impl Engine {
             let blocks = database.open_tree("blocks")?;
             Ok(Handles { database, dictionaries, blocks })
         })?;
-        Ok(Self { path: path.to_owned(), handles: Some(handles) })
+        Ok(Self { path: path.to_owned(), handles: Some(handles), synced: Mutex::default() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -149,7 +156,27 @@ impl Engine {
         guarded(&self.path, "writing to the disk", || flush(&self.handles().database))?;
         // On Linux sled's own flush is `sync_file_range`, which leaves out the file's length and the disk's cache; and no
         // folder is synced anywhere.
-        sync_files(&self.path)
+        self.sync_files()
+    }
+
+    /// Syncs the log, what is new since the last time (all else is written once), and the folders where names have changed.
+    fn sync_files(&self) -> Result<()> {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = BTreeSet::from([self.path.clone()]);
+        list(&self.path, &mut names)?;
+        let (is_log, is_changed) = (|path: &Path| path == self.path.join("db"), names != *synced);
+        for path in &names {
+            let wanted = if path.is_dir() { is_changed } else { is_log(path) || !synced.contains(path) };
+            match File::open(path).and_then(|file| if wanted { file.sync_all() } else { Ok(()) }) {
+                // sled removes what it no longer needs at any time.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(path, "cannot sync the database")(error));
+                }
+                _ => {}
+            }
+        }
+        *synced = names;
+        Ok(())
     }
 }
 
@@ -198,24 +225,17 @@ fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Syncs a folder and all in it. Files without changes cost next to nothing.
-fn sync_files(folder: &Path) -> Result<()> {
-    let failed = |source| Error::Io { path: folder.to_owned(), action: "cannot sync the database", source };
+/// Adds the names of all files and folders in a folder.
+fn list(folder: &Path, names: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let failed = |source| Error::Io { path: folder.to_owned(), action: "cannot look into the database", source };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
-            sync_files(&path)?;
-            continue;
+            list(&path, names)?;
         }
-        match File::open(&path).and_then(|file| file.sync_all()) {
-            // sled removes what it no longer needs at any time.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io(&path, "cannot sync the database")(error));
-            }
-            _ => {}
-        }
+        names.insert(path);
     }
-    sync_folder(folder)
+    Ok(())
 }
 
 /// sled flushes when the last handle goes, and may panic in that on a full or failing disk. What matters is flushed before.

@@ -14,9 +14,9 @@
 //! Before the second version of the store a page was a bincode list of (key, last node, length), which never begins with
 //! 255; such pages are read too.
 
-use super::bytes::{Malformed, Reader, put_packed, put_varint};
 use super::key::{BlockKey, KEY_BYTES};
 use super::segment::Block;
+use crate::pack::{Malformed, Reader, put_packed, put_varint};
 
 const TAG: u8 = 255;
 /// Where a run stands in a key.

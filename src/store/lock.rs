@@ -54,9 +54,9 @@ fn description() -> String {
     format!("process {} (`{command}`), since {}", std::process::id(), utc(seconds))
 }
 
-/// `2026-11-23 20:44:36 UTC`. Source of the calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-/// `civil_from_days`.
-pub(super) fn utc(seconds: u64) -> String {
+/// Seconds since 1970 as `2026-11-23 20:44:36 UTC`. Source of the calendar: Howard Hinnant, "chrono-Compatible Low-Level
+/// Date Algorithms", `civil_from_days`.
+pub fn utc(seconds: u64) -> String {
     let days = seconds / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

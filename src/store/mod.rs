@@ -50,7 +50,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bytes;
 mod changes;
 mod check;
 mod column;
@@ -82,6 +81,7 @@ mod tests;
 pub use check::{Checked, Finding};
 pub use edit::Edit;
 pub use load::{EdgeBatch, Load, LoadOptions};
+pub use lock::utc;
 pub use repair::Repair;
 pub use store::{Neighbor, Store};
 
@@ -96,9 +96,9 @@ fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Reads back what [`encoded`] wrote, to its last byte.
-fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, bytes::Malformed> {
+fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, crate::pack::Malformed> {
     match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
-        _ => Err(bytes::Malformed("it does not decode")),
+        _ => Err(crate::pack::Malformed("it does not decode")),
     }
 }

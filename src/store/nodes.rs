@@ -1,6 +1,6 @@
 //! Sets of nodes, and the payload of a node list: how many, and their gaps, packed.
 
-use super::bytes::{Malformed, Reader, put_packed, put_varint};
+use crate::pack::{Malformed, Reader, put_packed, put_varint};
 
 /// The most nodes in one block of a list.
 pub(super) const BLOCK_NODES: usize = 4096;

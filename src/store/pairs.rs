@@ -6,7 +6,7 @@
 //! targets       packed    n
 //! ```
 
-use super::bytes::{Malformed, Reader, put_packed, put_varint};
+use crate::pack::{Malformed, Reader, put_packed, put_varint};
 
 /// The most pairs in one block.
 pub(super) const BLOCK_PAIRS: usize = 1024;

@@ -15,7 +15,7 @@
 //! `packed` is [`put_packed`]'s layout. A `series` is one byte, 0 for `packed` as it is, 1 where every list ascends: then the
 //! lists' first values and the gaps of all others, each packed; the writer takes the shorter.
 
-use super::bytes::{Malformed, Reader, put_packed, put_varint};
+use crate::pack::{Malformed, Reader, put_packed, put_varint};
 
 /// The most edges in one block: about 4 KiB where an edge takes 8 bytes, and a microsecond or two to decode.
 pub(super) const BLOCK_EDGES: usize = 512;

@@ -78,6 +78,16 @@ impl Numbers {
     fn of(&self, node: u32) -> Option<u32> {
         self.new.get(node as usize).copied().filter(|&new| new != ABSENT)
     }
+
+    /// Appends the numbers of many nodes; the first that is not there is the error.
+    fn of_all(&self, nodes: &[u32], into: &mut Vec<u32>) -> Result<(), u32> {
+        let before = into.len();
+        into.extend(nodes.iter().map(|&node| self.new.get(node as usize).copied().unwrap_or(ABSENT)));
+        match into[before..].iter().position(|&new| new == ABSENT) {
+            Some(at) => Err(nodes[at]),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Pass<'_> {
@@ -143,7 +153,13 @@ impl Pass<'_> {
             })
             .collect();
         let edges = self.store.edges_of_all_layers(relation);
-        let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges };
+        let stats = self.store.commit.segments().flat_map(|entry| &entry.edges).filter(|stats| stats.relation == relation);
+        let span = stats.map(|stats| stats.times).try_fold((i64::MAX, i64::MIN), |(first, last), times| {
+            times.map(|times| (times.first.min(first), times.last.max(last)))
+        });
+        // What is hidden may be the first or the last.
+        let times = span.filter(|_| self.overlay.is_empty());
+        let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges, times };
         let mut categories = vec![Vec::new(); known.attributes.len()];
         for (at, attribute) in (0u16..).zip(&known.attributes) {
             if attribute.kind == AttributeKind::Category {
@@ -184,6 +200,8 @@ struct Stored<'p, 's> {
     /// Each with its layer.
     pieces: Vec<(u32, &'p Segment, &'p [Block])>,
     edges: u64,
+    /// See [`EdgeStream::times`].
+    times: Option<(i64, i64)>,
 }
 
 impl EdgeStream for Stored<'_, '_> {
@@ -195,6 +213,10 @@ impl EdgeStream for Stored<'_, '_> {
         self.edges
     }
 
+    fn times(&self) -> Option<(i64, i64)> {
+        self.times
+    }
+
     fn read(&self, piece: usize, into: &mut EdgeBlock) -> Result<()> {
         let (layer, segment, blocks) = self.pieces[piece];
         let schema = self.pass.store.schema();
@@ -203,13 +225,9 @@ impl EdgeStream for Stored<'_, '_> {
         segment.postings_of(blocks, schema, |postings| {
             let postings = &*self.pass.overlay.visible(layer, self.relation, known, postings);
             let before = into.sources.len();
-            let number = |numbers: &Numbers, node_type, node| numbers.of(node).ok_or_else(|| self.pass.unknown(node_type, node));
-            for &source in &postings.nears {
-                into.sources.push(number(sources, known.source, source)?);
-            }
-            for &target in &postings.fars {
-                into.targets.push(number(targets, known.target, target)?);
-            }
+            let unknown = |node_type| move |node| self.pass.unknown(node_type, node);
+            sources.of_all(&postings.nears, &mut into.sources).map_err(unknown(known.source))?;
+            targets.of_all(&postings.fars, &mut into.targets).map_err(unknown(known.target))?;
             if !postings.times.is_empty() {
                 into.times.resize(before, NO_TIME);
                 into.times.extend(&postings.times);

@@ -21,12 +21,12 @@ use std::thread::JoinHandle;
 use relata_schema::{RelationId, Schema, Value};
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Malformed;
 use super::engine::{Engine, Tree};
 use super::key::{BlockKey, KEY_BYTES, Run};
 use super::posting::{Decoder, NO_TIME, Postings};
 use super::{column, index, nodes, pairs};
 use crate::disk::{begin_writing_back, read_at};
+use crate::pack::Malformed;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"RELATSEG";
@@ -340,7 +340,10 @@ impl Segment {
     /// Opens a segment whose blocks are known.
     pub(super) fn with_blocks(store: &Path, entry: &SegmentEntry, blocks: Vec<Block>) -> Result<Self> {
         let path = path(store, entry.number);
-        let mut file = File::open(&path).map_err(Error::io(&path, "cannot open the segment"))?;
+        let mut file = File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => damaged(&path, "the segment".to_owned(), "it is missing".to_owned()),
+            _ => Error::io(&path, "cannot open the segment")(error),
+        })?;
         let bytes = file.metadata().map_err(Error::io(&path, "cannot look at the segment"))?.len();
         if bytes != entry.bytes {
             let found = format!("it has {bytes} bytes, expected {}", entry.bytes);
@@ -360,7 +363,7 @@ impl Segment {
                 what: "the segment",
                 found,
                 expected: VERSION,
-                remedy: super::REMEDY_DAMAGED.to_owned(),
+                remedy: format!("Get a newer relata, or, if no newer one wrote it: {}", super::REMEDY_DAMAGED),
             });
         }
         Ok(Self { number: entry.number, path, file, blocks })

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Value};
 
-use super::bytes::Malformed;
 use super::key::{BlockKey, Run};
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
 use super::{EdgeBatch, column};
+use crate::pack::Malformed;
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 

@@ -112,7 +112,11 @@ impl Store {
             return Err(Error::NoStore { path: path.to_owned(), found: found.to_owned() });
         }
         let lock = Lock::acquire(path)?;
-        Self::locked(path, Engine::open(&path.join("db"))?, lock)
+        let database = path.join("db");
+        if !Engine::is_there(&database) {
+            return Err(missing(database, "the database"));
+        }
+        Self::locked(path, Engine::open(&database)?, lock)
     }
 
     pub(super) fn locked(path: &Path, engine: Engine, lock: Lock) -> Result<Self> {
@@ -123,6 +127,9 @@ impl Store {
             remedy: REMEDY_DAMAGED.to_owned(),
         })?;
         let segments = segment::folder(path);
+        if !segments.is_dir() && commit.segments().next().is_some() {
+            return Err(missing(segments, "the folder of the segments"));
+        }
         fs::create_dir_all(&segments).map_err(Error::io(&segments, "cannot make the folder of the segments"))?;
         let mut store = Self {
             path: path.to_owned(),
@@ -529,6 +536,12 @@ pub(super) fn edge_value(kind: AttributeKind, bits: u32) -> EdgeValue {
         AttributeKind::Category => EdgeValue::Category(bits),
         _ => EdgeValue::Number(f32::from_bits(bits)),
     }
+}
+
+/// A part of a store that is gone.
+fn missing(path: PathBuf, record: &str) -> Error {
+    let found = "it is missing".to_owned();
+    Error::Damaged { path, record: record.to_owned(), found, remedy: REMEDY_DAMAGED.to_owned() }
 }
 
 /// The database of a store that has no marker. One that cannot be read is what a process left that ended while it made it,

@@ -144,7 +144,12 @@ impl Rows for TextRows<'_> {
     }
 
     fn value_in(&self, column: usize, spec: &ColumnSpec, attribute: &Attribute) -> Result<Option<Value>> {
-        value_of(&self.cell(column), spec, attribute.kind).map_err(|message| self.wrong(column, &message))
+        let value = match self.text(column) {
+            text if spec.exact && text.is_empty() => Ok(None),
+            text if spec.exact => Value::of_text(&text, attribute.kind).map(Some),
+            _ => value_of(&self.cell(column), spec, attribute.kind),
+        };
+        value.map_err(|message| self.wrong(column, &message))
     }
 
     fn wrong(&self, column: usize, message: &str) -> Error {

@@ -80,7 +80,7 @@ impl Whole {
         let mut files = Vec::new();
         list(&store, Path::new(""), &mut files);
         let folder = scratch();
-        let mut whole = Self { series: series, store, files, hash: String::new(), folder };
+        let mut whole = Self { series, store, files, hash: String::new(), folder };
         let copy = whole.folder.path().join("whole.relata");
         copy_folder(&whole.store, &copy);
         let answer = whole.read(&copy).unwrap();

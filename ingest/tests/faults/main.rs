@@ -1,12 +1,16 @@
 //! What a store makes of kills, power cuts, failing calls, damage, other writers and other versions.
 //!
 //! A shared object (`shim/`) is preloaded into the programs under test; it counts, fails, records or stops what they do to
-//! files. By default a small part of all cases is tried, always the same. The long run:
+//! files. Each test tries a small part of all cases by default, always the same, and prints how to repeat what fails. Longer:
 //!
 //! ```text
-//! RELATA_FAULT_SEED=7 RELATA_KILLS=3000 RELATA_CUTS=all RELATA_FAILURES=all RELATA_FLIPS=10000 \
+//! RELATA_FAULT_SEED=7 RELATA_KILLS=3000 RELATA_CUTS=6000 RELATA_FAILURES=100 RELATA_FLIPS=10000 \
 //!     cargo test -p relata-ingest --test faults -- --nocapture
+//! RELATA_CUTS=400 RELATA_STEPS=200 cargo test -p relata-ingest --test faults a_power_cut_at_any_call -- --nocapture
 //! ```
+//!
+//! (`RELATA_FAILURES` is a share of all failing calls, in percent.) An edit of the store joins as one more
+//! [`Step`](series::Step): it says how a program does it, how this process does it, and what it does to the plain model.
 
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
@@ -19,5 +23,6 @@ mod kills;
 mod power;
 mod program;
 mod random;
+mod refusals;
 mod series;
 mod verify;

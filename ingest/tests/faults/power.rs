@@ -63,9 +63,11 @@ fn losses(random: &mut Random) -> [Loss; 7] {
 fn a_power_cut_at_any_call_loses_nothing_that_was_acknowledged() {
     let mut random = Random(seed());
     let wanted = number("RELATA_CUTS", 400);
+    // Some 150 until the database begins to write over what it has freed.
+    let steps = number("RELATA_STEPS", 8) as usize;
     let mut cases = Cases::new("power cuts");
     while cases.tried() < wanted {
-        let recorded = Recorded::new(random.next(), 8, false);
+        let recorded = Recorded::new(random.next(), steps, false);
         for _ in 0..wanted.min(400) {
             let call = random.below(recorded.journal.len() as u64 + 1) as usize;
             let kinds = losses(&mut random);

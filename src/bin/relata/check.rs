@@ -92,13 +92,9 @@ fn check_snapshots(store: &Path, findings: &mut Vec<String>) -> anyhow::Result<(
 }
 
 fn check_embeddings(store: &Path, findings: &mut Vec<String>) {
-    let infos = EmbeddingTable::list(store).unwrap_or_else(|error| {
-        findings.push(error.to_string());
-        Vec::new()
-    });
-    for info in infos {
-        match EmbeddingTable::read(store, &info.model, &info.node_type) {
-            Ok(_) => println!("embedding {} of {}: {} × {}", info.model, info.node_type, info.count, info.dimension),
+    for (_, info) in EmbeddingTable::survey(store) {
+        match info {
+            Ok(info) => println!("embedding {} of {}: {} × {}", info.model, info.node_type, info.count, info.dimension),
             Err(error) => findings.push(error.to_string()),
         }
     }

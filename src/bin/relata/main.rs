@@ -1,5 +1,6 @@
 //! `relata`: look at a store, sample it, train on it, and ask models about it.
 
+mod bench;
 mod check;
 mod compare;
 mod edit;
@@ -54,6 +55,8 @@ enum Command {
     Embed(embed::Args),
     /// Write a snapshot as Parquet, GraphML or AnnData
     Export(export::Args),
+    /// Measure this machine with a store of yours
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => args.run(),
         Command::Embed(args) => args.run(),
         Command::Export(args) => args.run(),
+        Command::Bench(args) => args.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,9 +3,9 @@
 use relata_schema::{RelationId, Schema, SourceRecord};
 use serde::{Deserialize, Serialize};
 
-use super::super::bytes::Malformed;
 use super::super::dictionary::DictionaryEntry;
 use super::super::segment::{EdgeStats, SegmentEntry};
+use crate::pack::Malformed;
 
 #[derive(Serialize, Deserialize)]
 struct Commit {

@@ -7,6 +7,8 @@ mod number;
 
 use std::collections::HashSet;
 
+use relata::snapshot::EdgeColumn;
+use relata::store::EdgeBatch;
 use relata_schema::identifier::unversioned;
 use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationId, Schema, Value};
 
@@ -247,11 +249,37 @@ fn read_genes(plan: &Plan<'_>, file: &AnnData, schema: &Schema, sink: &mut Sink<
     Ok(genes)
 }
 
+/// Entries that go to the sink at a time.
+const BATCH_ENTRIES: usize = 1 << 16;
+
+/// Entries of the matrix that are not with the sink yet.
+#[derive(Default)]
+struct Batch {
+    sources: Vec<u32>,
+    targets: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Batch {
+    fn bring(&mut self, plan: &Plan<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        let mut attributes = vec![EdgeColumn::Number(&[]); plan.width];
+        if let Some(attribute) = plan.value {
+            attributes[attribute.index()] = EdgeColumn::Number(&self.values);
+        }
+        let batch = EdgeBatch { sources: &self.sources, targets: &self.targets, times: &[], attributes: &attributes };
+        sink.edges(plan.relation, &batch)?;
+        self.sources.clear();
+        self.targets.clear();
+        self.values.clear();
+        Ok(())
+    }
+}
+
 /// What is read and kept are the matrix' entries that are not zero.
 fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Gene], sink: &mut Sink<'_>) -> Result<()> {
     let matrix = file.matrix(plan.matrix, cells.len(), genes.len())?;
     let mut totals = vec![0.0_f64; cells.len()];
-    let mut values = vec![EdgeValue::Missing; plan.width];
+    let mut batch = Batch::default();
     let mut lost = vec![0_u64; genes.len()];
     let (mut stored, mut entries) = (0_u64, 0_u64);
     matrix.each(|row, column, value| {
@@ -272,11 +300,12 @@ fn read_matrix(plan: &Plan<'_>, file: &AnnData, cells: &[u32], genes: &[Gene], s
             lost[column] += 1;
             return Ok(());
         };
-        if let Some(attribute) = plan.value {
-            values[attribute.index()] = EdgeValue::Number(value as f32);
-        }
-        sink.edge(plan.relation, cells[row], gene, None, &values)
+        batch.sources.push(cells[row]);
+        batch.targets.push(gene);
+        batch.values.push(value as f32);
+        if batch.sources.len() == BATCH_ENTRIES { batch.bring(plan, sink) } else { Ok(()) }
     })?;
+    batch.bring(plan, sink)?;
     sink.read(entries);
     sink.kept(entries - lost.iter().sum::<u64>());
     for (gene, &count) in genes.iter().zip(&lost) {

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -52,15 +51,7 @@ pub(super) enum Codes<'c> {
     Entries(&'c [i32]),
 }
 
-impl<'c> Codes<'c> {
-    /// Those of some rows.
-    pub fn slice(self, rows: Range<usize>) -> Codes<'c> {
-        match self {
-            Self::Integers(values) => Codes::Integers(&values[rows]),
-            Self::Entries(places) => Codes::Entries(&places[rows]),
-        }
-    }
-
+impl Codes<'_> {
     pub fn at(&self, row: usize) -> i64 {
         match self {
             Self::Integers(values) => values[row],
@@ -172,6 +163,12 @@ impl Column {
         let kind = attribute.kind;
         if self.is_missing(row) {
             return Ok(None);
+        }
+        if let Self::Texts { codes, entries } = self
+            && spec.exact
+        {
+            let entry = codes.value(row) as usize;
+            return entries.is_valid(entry).then(|| Value::of_text(entries.value(entry), kind)).transpose();
         }
         if matches!(self, Self::Texts { .. }) || acts_on_text(spec) {
             return value_of(crate::rows::present(&self.text(row)), spec, kind);

@@ -6,9 +6,9 @@ use relata::snapshot::EdgeColumn;
 use relata::store::EdgeBatch;
 use relata_schema::{Attribute, AttributeId, AttributeKind, EdgeValue, RelationId, Schema, Value};
 
-use super::column::{Codes, Column, nanoseconds};
+use super::column::{Codes, Column, acts_on_text, nanoseconds};
 use super::file::{File, Part, Parts};
-use super::known::{Entry, Known};
+use crate::known::{Entry, Known};
 use crate::meaning::Edges;
 use crate::reference::Reference;
 use crate::rows::{names_none, present};
@@ -43,6 +43,8 @@ struct End<'m> {
     node_type: String,
     known: Known,
     lost: HashMap<i64, Lost>,
+    /// Whether what is known holds for other sources too: integers that are keys as they stand.
+    is_shared: bool,
 }
 
 /// Why a code names no node.
@@ -134,36 +136,38 @@ impl<'m> EdgeColumns<'m> {
     /// For a part that cannot be decoded, a value that does not fit, or a name that the manifest wants to be known.
     pub fn read(mut self, mut parts: Parts<'_, '_>, sink: &mut Sink<'_>) -> Result<()> {
         while let Some(part) = parts.next()? {
-            self.begin(&part);
+            self.begin(&part, sink);
             for start in (0..part.rows).step_by(BATCH_ROWS) {
                 let range = start..part.rows.min(start + BATCH_ROWS);
                 self.bring(parts.file(), &part, range, sink)?;
             }
             sink.progress_share(part.first_row + part.rows as u64, parts.file().rows());
         }
+        for end in self.ends.into_iter().filter(|end| end.is_shared) {
+            sink.keep_integers(end.reference.node_type, end.reference.identifier(), end.known);
+        }
         Ok(())
     }
 
-    /// Makes room for a part's codes. Those of a dictionary mean something else in every part.
-    fn begin(&mut self, part: &Part) {
-        for end in &mut self.ends {
-            begin(&mut end.known, &part.columns[end.column]);
-            if matches!(part.columns[end.column].codes(), Some(Codes::Entries(_))) {
-                end.lost.clear();
-            }
+    /// Places in a dictionary mean something else in every part.
+    fn begin(&mut self, part: &Part, sink: &mut Sink<'_>) {
+        if part.first_row == 0 {
+            self.ends.iter_mut().for_each(|end| end.share(part, sink));
+        }
+        let is_dictionary = |column: usize| matches!(part.columns[column], Column::Texts { .. });
+        for end in self.ends.iter_mut().filter(|end| is_dictionary(end.column)) {
+            end.known.clear();
+            end.lost.clear();
         }
         for attribute in &mut self.attributes {
-            if let (AttributeKind::Category, Some((column, _))) = (attribute.attribute.kind, attribute.column) {
-                begin(&mut attribute.categories, &part.columns[column]);
+            if attribute.column.is_some_and(|(column, _)| is_dictionary(column)) {
+                attribute.categories.clear();
             }
         }
     }
 
     fn bring(&mut self, file: &File, part: &Part, range: Range<usize>, sink: &mut Sink<'_>) -> Result<()> {
-        let is_whole = self.look_up(part, range.clone());
-        if !is_whole {
-            self.resolve(part, range.clone(), sink)?;
-        }
+        let is_whole = self.resolve(part, range.clone(), sink)?;
         let kept = if is_whole { Kept::All(range.clone()) } else { Kept::Some(&self.rows) };
         sink.read(range.len() as u64);
         sink.kept(kept.len() as u64);
@@ -183,37 +187,35 @@ impl<'m> EdgeColumns<'m> {
         sink.edges(self.relation, &batch)
     }
 
-    /// Takes the nodes of both ends from what is known; says whether each row's are.
-    fn look_up(&mut self, part: &Part, range: Range<usize>) -> bool {
+    /// Fills in the nodes of both ends; says whether each row has them, or else in which rows they are.
+    fn resolve(&mut self, part: &Part, range: Range<usize>, sink: &mut Sink<'_>) -> Result<bool> {
+        let [near, far] = &mut self.ends;
+        let codes = [&*near, &*far].map(|end| end.codes(part));
+        let mut is_whole = true;
         self.sources.clear();
         self.targets.clear();
-        let [near, far] = &self.ends;
-        near.look_up(part, range.clone(), &mut self.sources) && far.look_up(part, range, &mut self.targets)
-    }
-
-    /// The same row by row, in which what is not known is found out, or counted as lost.
-    fn resolve(&mut self, part: &Part, range: Range<usize>, sink: &mut Sink<'_>) -> Result<()> {
-        self.sources.clear();
-        self.targets.clear();
-        self.rows.clear();
-        for row in range {
-            // One reason a row: where the source is missing, the target is not asked.
-            let Some(source) = self.ends[0].node(part, row, sink)? else { continue };
-            let Some(target) = self.ends[1].node(part, row, sink)? else { continue };
-            self.sources.push(source);
-            self.targets.push(target);
-            self.rows.push(row);
+        for row in range.clone() {
+            let ends = match (near.known_node(codes[0], row), far.known_node(codes[1], row)) {
+                (Entry::Number(source), Entry::Number(target)) => Some((source, target)),
+                // One reason a row: where the source is missing, the target is not asked.
+                _ => match near.node(part, row, sink)? {
+                    Some(source) => far.node(part, row, sink)?.map(|target| (source, target)),
+                    None => None,
+                },
+            };
+            if let Some((source, target)) = ends {
+                self.sources.push(source);
+                self.targets.push(target);
+                if !is_whole {
+                    self.rows.push(row);
+                }
+            } else if is_whole {
+                is_whole = false;
+                self.rows.clear();
+                self.rows.extend(range.start..row);
+            }
         }
-        Ok(())
-    }
-}
-
-fn begin(known: &mut Known, column: &Column) {
-    if let Some(codes) = column.codes() {
-        if matches!(codes, Codes::Entries(_)) {
-            known.clear();
-        }
-        known.cover(codes);
+        Ok(is_whole)
     }
 }
 
@@ -221,20 +223,31 @@ impl<'m> End<'m> {
     fn of(reference: &'m Reference, schema: &Schema, file: &File) -> Option<Self> {
         let column = file.column(reference.spec.column.as_deref()?)?;
         // A node that is made under its key does not answer to `match`, so that each row makes it anew.
-        let makes = reference.is_by_identifier() && reference.spec.unmatched == Some(Unmatched::Make);
+        let makes = reference.identifier().is_some() && reference.spec.unmatched == Some(Unmatched::Make);
         if !reference.is_single() || makes {
             return None;
         }
         let node_type = schema.node(reference.node_type).name.clone();
-        Some(Self { reference, column, node_type, known: Known::default(), lost: HashMap::new() })
+        Some(Self { reference, column, node_type, known: Known::default(), lost: HashMap::new(), is_shared: false })
     }
 
-    fn look_up(&self, part: &Part, range: Range<usize>, nodes: &mut Vec<u32>) -> bool {
-        let column = &part.columns[self.column];
-        match column.codes() {
-            Some(codes) if !column.has_missing() => self.known.look_up(codes.slice(range), nodes),
-            _ => false,
+    /// Takes over what earlier sources found out.
+    fn share(&mut self, part: &Part, sink: &mut Sink<'_>) {
+        let is_signed = matches!(part.columns[self.column], Column::Integers { unsigned: false, .. });
+        self.is_shared = is_signed && !acts_on_text(&self.reference.spec);
+        if self.is_shared {
+            self.known = sink.take_integers(self.reference.node_type, self.reference.identifier());
         }
+    }
+
+    /// The codes of a part's rows, where none is missing.
+    fn codes<'p>(&self, part: &'p Part) -> Option<Codes<'p>> {
+        let column = &part.columns[self.column];
+        column.codes().filter(|_| !column.has_missing())
+    }
+
+    fn known_node(&self, codes: Option<Codes<'_>>, row: usize) -> Entry {
+        codes.map_or(Entry::Unseen, |codes| self.known.get(codes.at(row)))
     }
 
     /// The node that a row names, or nothing where that is counted.
@@ -242,10 +255,10 @@ impl<'m> End<'m> {
         let column = &part.columns[self.column];
         let at = At::Row(part.first_row + row as u64 + 1);
         let code = column.codes().filter(|_| !column.is_missing(row)).map(|codes| codes.at(row));
-        let state = sink.names_state(self.reference.node_type);
         match code.map(|code| (code, self.known.get(code))) {
             Some((_, Entry::Number(node))) => return Ok(Some(node)),
             Some((code, Entry::Lost)) => {
+                let state = sink.names_state(self.reference.node_type);
                 if let Some(lost) = self.lost.get(&code).filter(|lost| lost.state == state) {
                     sink.drop(&lost.reason, &lost.name);
                     return Ok(None);
@@ -254,7 +267,8 @@ impl<'m> End<'m> {
             _ => {}
         }
         let text = column.text(row);
-        let Some(name) = self.reference.name(present(&text)) else {
+        let shown = if self.reference.spec.exact { &*text } else { present(&text) };
+        let Some(name) = self.reference.name(shown) else {
             sink.drop(&names_none(&self.node_type), &at.to_string());
             return Ok(None);
         };
@@ -269,6 +283,7 @@ impl<'m> End<'m> {
                 let name = name.trim().to_owned();
                 sink.drop(&reason, &name);
                 if let Some(code) = code {
+                    let state = sink.names_state(self.reference.node_type);
                     self.known.lose(code);
                     self.lost.insert(code, Lost { reason, name, state });
                 }
@@ -385,7 +400,7 @@ impl EdgeTime<'_> {
         let column = &part.columns[at];
         if let (Column::Integers { values, unsigned: false }, Kept::All(range)) = (column, kept)
             && !column.has_missing()
-            && !super::column::acts_on_text(spec)
+            && !acts_on_text(spec)
         {
             let times = &values.values()[range.clone()];
             if !times.contains(&NO_TIME) {
@@ -394,8 +409,7 @@ impl EdgeTime<'_> {
         }
         let unit = nanoseconds(self.attribute);
         let time = |row| {
-            let is_plain =
-                matches!(column, Column::Integers { .. } | Column::Moments { .. }) && !super::column::acts_on_text(spec);
+            let is_plain = matches!(column, Column::Integers { .. } | Column::Moments { .. }) && !acts_on_text(spec);
             let found = match column.is_missing(row) {
                 true => Ok(None),
                 false if is_plain => column.time(row, unit),

@@ -5,7 +5,6 @@
 mod column;
 mod edges;
 mod file;
-mod known;
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -211,11 +211,9 @@ impl Call<'_> {
         if settings.report.is_null() || number != settings.at {
             return;
         }
-        let mut at = 8;
-        for byte in self.name.iter().chain(b" ").chain(self.path).take(REPORT_BYTES - 9) {
+        for (at, byte) in (8..).zip(self.name.iter().chain(b" ").chain(self.path).take(REPORT_BYTES - 9)) {
             // SAFETY: `at` stays below the mapping's length, and the turn is held.
             unsafe { settings.report.add(at).write(*byte) };
-            at += 1;
         }
     }
 }

@@ -2,10 +2,10 @@
 
 /// Bytes that are no block of this format. Behind a checksum this means a writer's fault or a forged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub &'static str);
+pub(crate) struct Malformed(pub &'static str);
 
 /// Appends `value` in groups of seven bits, the lowest first (LEB128).
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -19,7 +19,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// the smallest, little-endian; then each exception's distance from the one before and its remaining high bits. The width is
 /// the one that makes the whole shortest. (Patched frame of reference: Zukowski et al., "Super-Scalar RAM-CPU Cache
 /// Compression", ICDE 2006.)
-pub(super) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
+pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     let Some(&least) = values.iter().min() else { return };
     let mut of_length = [0u64; 65];
     for &value in values {
@@ -76,30 +76,30 @@ fn length(value: u64) -> usize {
 }
 
 /// A place in a block that is being read.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed("it ends early"))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Malformed> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -116,12 +116,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A number that counts things of at most `most`, so that a wrong one cannot ask for much memory.
-    pub(super) fn count(&mut self, most: usize) -> Result<usize, Malformed> {
+    pub(crate) fn count(&mut self, most: usize) -> Result<usize, Malformed> {
         usize::try_from(self.varint()?).ok().filter(|&count| count <= most).ok_or(Malformed("a count is too large"))
     }
 
     /// A run of `count` numbers, as [`put_packed`] wrote it, behind those that `values` has.
-    pub(super) fn packed(&mut self, count: usize, values: &mut Vec<u64>) -> Result<(), Malformed> {
+    pub(crate) fn packed(&mut self, count: usize, values: &mut Vec<u64>) -> Result<(), Malformed> {
         if count == 0 {
             return Ok(());
         }
