@@ -86,12 +86,15 @@ fn a_store_that_is_whole_is_left_alone() {
     assert!(matches!(Store::repair(&path, true), Err(Error::Version { found: 9, .. })));
 }
 
+/// What is done to a store, in words and in deed.
+type Damage<'d> = (&'d str, &'d dyn Fn(&Path));
+
 #[test]
 fn a_damaged_database_or_segment_or_both_are_rebuilt_from_the_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let (path, content, id) = store_with_snapshot(folder.path());
     let database = |path: &Path| path.join("db/db");
-    let damages: [(&str, &dyn Fn(&Path)); 9] = [
+    let damages: [Damage; 9] = [
         ("no database", &|path| fs::remove_dir_all(path.join("db")).unwrap()),
         ("an empty database", &|path| fs::write(database(path), b"").unwrap()),
         ("a database of other bytes", &|path| fs::write(database(path), vec![0xa5; 40_000]).unwrap()),
