@@ -31,7 +31,8 @@ fn planted_store() -> (tempfile::TempDir, Planted, Snapshot) {
 
 fn load(manifest: &Path, store: &Path) -> relata_ingest::Report {
     let manifest = Manifest::read(manifest).unwrap_or_else(|error| panic!("{error}"));
-    run(&manifest, store, relata_ingest::Options { quiet: true }).unwrap_or_else(|error| panic!("{error}"))
+    run(&manifest, store, relata_ingest::Options { quiet: true, ..relata_ingest::Options::default() })
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// An embedding of every third cell, as one of an older snapshot could be.

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use relata::progress;
-use relata::store::Store;
+use relata::store::{Load, Store};
 use relata_schema::{SourceRecord, Tally};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +15,8 @@ use crate::{Backend, DryBackend, Error, Input, Manifest, Report, Result, Sink, S
 pub struct Options {
     /// Show no progress.
     pub quiet: bool,
+    /// Read every source again, also those that are as they were.
+    pub again: bool,
 }
 
 /// A source, found on the disk and matched with a format; nothing of it is read but its hash.
@@ -102,7 +104,8 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
 
 /// Brings every source into the store at `path` (made if it is not there) as one commit, and publishes a snapshot.
 ///
-/// Sources whose file, settings and predecessors are as they were are kept and not read again.
+/// Sources whose file, settings and predecessors are as they were are kept and not read again, but with
+/// [`again`](Options::again).
 ///
 /// # Errors
 /// When a file, the manifest or the store is at fault; the store is then as it was.
@@ -148,9 +151,19 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
     for record in load.sources() {
         committed.insert(format!("{}\n{}", record.dataset, record.name), record.clone());
     }
+    let is_current = |load: &Load<'_>, record: &SourceRecord| {
+        !options.again && load.is_current(&record.dataset, &record.name, &record.fingerprint)
+    };
+    let anew: Vec<(&str, &str)> = (sources.iter().map(|found| &found.record))
+        .filter(|record| !is_current(&load, record))
+        .map(|record| (record.dataset.as_str(), record.name.as_str()))
+        .collect();
+    for edit in load.expect_replaceable(&anew)? {
+        tracing::warn!("{}: the edit `{}`, a part of what is replaced, is lost", path.display(), edit.name);
+    }
     for mut found in sources {
-        let SourceRecord { dataset, name, fingerprint, .. } = &found.record;
-        if load.is_current(dataset, name, fingerprint) {
+        let SourceRecord { dataset, name, .. } = &found.record;
+        if is_current(&load, &found.record) {
             load.keep(dataset, name)?;
             report.unchanged.push(name.clone());
             if let Some(before) = committed.get(&format!("{dataset}\n{name}")) {

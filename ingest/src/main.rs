@@ -34,6 +34,9 @@ enum Command {
         /// The store's folder, such as blood.relata; made if it is not there
         #[arg(long)]
         store: PathBuf,
+        /// Read every source again, also those that are as they were
+        #[arg(long)]
+        again: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -67,15 +70,15 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     match command {
         Command::Plan { manifest, json, quiet } => {
-            let report = plan(&Manifest::read(&manifest)?, Options { quiet: quiet || json })?;
+            let report = plan(&Manifest::read(&manifest)?, Options { quiet: quiet || json, ..Options::default() })?;
             print(&report, json)?;
             if !json {
                 println!("\nA plan: nothing was written.");
             }
             Ok(())
         }
-        Command::Run { manifest, store, json, quiet } => {
-            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json })?;
+        Command::Run { manifest, store, again, json, quiet } => {
+            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again })?;
             print(&report, json)?;
             if !json {
                 println!("\n{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));

@@ -19,7 +19,7 @@ use relata_ingest::{Manifest, Options, plan, run};
 use relata_schema::{Direction, Tally};
 use support::{Content, Folder};
 
-const QUIET: Options = Options { quiet: true };
+const QUIET: Options = Options { quiet: true, again: false };
 
 const SCHEMA: &str = r#"
 [node.user]
@@ -469,7 +469,7 @@ fn a_large_row_group_comes_in_parts() {
     for node in 0..snapshot.node_count(user) {
         for edge in adjacency.range(node) {
             let key = |text: &str| text.parse::<i64>().unwrap();
-            found[adjacency.times[edge] as usize] =
+            found[adjacency.times.raw(edge) as usize] =
                 (key(snapshot.key(user, node)), key(snapshot.key(item, adjacency.targets[edge])));
         }
     }

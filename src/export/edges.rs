@@ -57,5 +57,5 @@ pub(super) fn each_batch<E>(
 
 /// The time of the edge at a position, if it has one.
 pub(super) fn time(adjacency: &Adjacency<'_>, position: usize) -> Option<i64> {
-    adjacency.times.get(position).copied().filter(|&time| time != i64::MIN)
+    adjacency.times.get(position)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::snapshot::sync_folder;
+use crate::disk::sync_folder;
 use crate::{Error, Result};
 
 /// Written beside its place under another name, and renamed. Dropping it before leaves nothing behind.

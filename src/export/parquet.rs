@@ -348,7 +348,9 @@ impl<'s> EdgeTable<'s> {
         let edge = snapshot.schema().edge(relation);
         let times = snapshot.adjacency(relation, Direction::Outgoing).times;
         let has = |id: AttributeId| match snapshot.edge_column(relation, Direction::Outgoing, id) {
-            _ if edge.attributes[id.index()].kind == AttributeKind::Time => times.iter().any(|&time| time != i64::MIN),
+            _ if edge.attributes[id.index()].kind == AttributeKind::Time => {
+                (0..times.len()).any(|edge| times.get(edge).is_some())
+            }
             EdgeColumn::Number(numbers) => !numbers.is_empty(),
             EdgeColumn::Category(codes) => !codes.is_empty(),
         };

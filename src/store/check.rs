@@ -32,7 +32,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    fn new(error: Error) -> Self {
+    pub(super) fn new(error: Error) -> Self {
         match error {
             Error::Damaged { path, record, found, .. } => Self { path, record, found },
             Error::Io { path, action, source } => Self { path, record: action.to_owned(), found: source.to_string() },

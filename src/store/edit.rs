@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub(super) const MOST_EDITS: usize = 64;
 
 /// The data set that the records of edits name.
-const DATASET: &str = "edits";
+pub(super) const DATASET: &str = "edits";
 
 /// Deletions that a record names.
 const EXAMPLES: usize = 5;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
 use relata_schema::{
@@ -8,6 +8,7 @@ use relata_schema::{
 use super::Store;
 use super::commit::{Commit, Source};
 use super::dictionary::{self, Owner};
+use super::edit::DATASET as EDITS;
 use super::engine::Tree;
 use super::fits::{self, NO_TIMES, setting};
 use super::key::Run;
@@ -61,6 +62,8 @@ pub struct Load<'s> {
     committed: Vec<OnceLock<NodeSet>>,
     /// By node type, what this load's sources name so far.
     named: Vec<NodeSet>,
+    /// Data set and name of all that the load kept, began or removed.
+    mentioned: BTreeSet<(String, String)>,
     /// What the load kept and brought, in its order.
     listed: Vec<Listed>,
     /// Places in the commit record of what the load removes.
@@ -118,6 +121,7 @@ impl<'s> Load<'s> {
             committed: (0..types).map(|_| OnceLock::new()).collect(),
             named: vec![NodeSet::default(); types],
             schema,
+            mentioned: BTreeSet::new(),
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
@@ -144,15 +148,48 @@ impl<'s> Load<'s> {
         record.is_some_and(|record| record.fingerprint == fingerprint)
     }
 
+    /// Sees that these sources (data set and name) can be brought anew in one load, before anything is read: of those that a
+    /// repair put together either none or all. What people had edited before the repair is a part of them, goes with them, and
+    /// is returned.
+    ///
+    /// # Errors
+    /// When only some of those that belong together are among them.
+    pub fn expect_replaceable(&self, brought: &[(&str, &str)]) -> Result<Vec<&SourceRecord>> {
+        let mut edits = Vec::new();
+        for source in self.store.commit.sources.iter().filter(|source| source.records.len() > 1) {
+            let is_brought = |record: &&SourceRecord| brought.contains(&(&*record.dataset, &*record.name));
+            let Some(first) = source.records.iter().find(is_brought) else { continue };
+            let (own, loaded): (Vec<_>, Vec<_>) = source.records.iter().partition(|record| record.dataset == EDITS);
+            if let Some(missing) = loaded.into_iter().find(|record| !is_brought(record)) {
+                let found = format!(
+                    "`{}` of `{}` anew without `{}` of `{}`, with which a repair put it together",
+                    first.name, first.dataset, missing.name, missing.dataset
+                );
+                let remedy = if missing.dataset == first.dataset {
+                    "`relata-load run MANIFEST.toml --store STORE --again` reads every source of the manifest"
+                } else {
+                    "load the manifests of all of them into a new store"
+                };
+                return Err(setting("source", found, format!("all of them in one load: {remedy}")));
+            }
+            edits.extend(own);
+        }
+        Ok(edits)
+    }
+
     /// Keeps such a source as it is in this load. A source of the store that is neither kept nor begun stays too, but
-    /// before those of the load: where two set the same attribute of a node, the load's wins.
+    /// before those of the load: where two set the same attribute of a node, the load's wins. Sources that a repair put
+    /// together are one: keeping any keeps all.
     ///
     /// # Errors
     /// When there is no such source, or the load names it twice.
     pub fn keep(&mut self, dataset: &str, name: &str) -> Result<()> {
         self.expect_new(dataset, name)?;
         let at = self.place(dataset, name).ok_or_else(|| unknown_source(dataset, name))?;
-        self.listed.push(Listed::Kept(at));
+        self.mention(dataset, name);
+        if !self.listed.iter().any(|listed| matches!(listed, Listed::Kept(kept) if *kept == at)) {
+            self.listed.push(Listed::Kept(at));
+        }
         Ok(())
     }
 
@@ -163,6 +200,7 @@ impl<'s> Load<'s> {
     pub fn remove(&mut self, dataset: &str, name: &str) -> Result<()> {
         self.expect_new(dataset, name)?;
         let at = self.place(dataset, name).ok_or_else(|| unknown_source(dataset, name))?;
+        self.mention(dataset, name);
         self.removed.push(at);
         self.forget_committed();
         Ok(())
@@ -178,6 +216,7 @@ impl<'s> Load<'s> {
             return Err(not_ended(current));
         }
         self.expect_new(dataset, name)?;
+        self.mention(dataset, name);
         let replaces = self.place(dataset, name);
         if replaces.is_some() {
             self.forget_committed();
@@ -444,6 +483,24 @@ impl<'s> Load<'s> {
     /// # Errors
     /// When no source was begun or it has another name, or the disk refuses.
     pub fn end_source(&mut self, mut record: SourceRecord) -> Result<Tally> {
+        let current = self.end_current(&record)?;
+        record.tally.nodes = current.named.iter().map(|named| named.len() as u64).sum();
+        record.tally.edges = current.edges;
+        record.tally.values = current.values;
+        let tally = record.tally.clone();
+        self.bring(current, vec![record]);
+        Ok(tally)
+    }
+
+    /// Ends a source that several had brought before; their records stay as they are.
+    pub(super) fn end_source_of(&mut self, records: Vec<SourceRecord>) -> Result<()> {
+        let first = records.first().ok_or_else(|| setting("source", "no record".to_owned(), "one or more".to_owned()))?;
+        let current = self.end_current(first)?;
+        self.bring(current, records);
+        Ok(())
+    }
+
+    fn end_current(&mut self, record: &SourceRecord) -> Result<Current> {
         let Some(current) = &self.current else {
             return Err(setting("source", format!("the end of `{}`", record.name), "a source that was begun".to_owned()));
         };
@@ -455,17 +512,15 @@ impl<'s> Load<'s> {
             ));
         }
         self.write_segment(true)?;
-        let current = self.current.take().expect("it is there above");
-        record.tally.nodes = current.named.iter().map(|named| named.len() as u64).sum();
-        record.tally.edges = current.edges;
-        record.tally.values = current.values;
+        Ok(self.current.take().expect("it is there above"))
+    }
+
+    fn bring(&mut self, current: Current, records: Vec<SourceRecord>) {
         for (all, own) in self.named.iter_mut().zip(&current.named) {
             all.extend(own);
         }
-        let tally = record.tally.clone();
-        let source = Source { records: vec![record], segments: current.segments };
+        let source = Source { records, segments: current.segments };
         self.listed.push(Listed::Brought { source: Box::new(source), blocks: current.blocks, replaces: current.replaces });
-        Ok(tally)
     }
 
     /// Makes the whole load visible, durably, at once. One that only kept what is there, with no new schema, writes nothing.
@@ -483,6 +538,7 @@ impl<'s> Load<'s> {
         if !brought && self.removed.is_empty() && self.schema == self.store.commit.schema {
             return Ok(());
         }
+        self.expect_together()?;
         let commit = self.prepare()?;
         self.handed_over = true;
         self.store.make_current(commit)
@@ -578,13 +634,33 @@ impl<'s> Load<'s> {
     }
 
     fn expect_new(&self, dataset: &str, name: &str) -> Result<()> {
-        let is = |at: usize| self.store.commit.sources[at].is(dataset, name);
-        let listed = self.listed.iter().any(|listed| match listed {
-            Listed::Kept(at) => is(*at),
-            Listed::Brought { source, .. } => source.is(dataset, name),
-        });
-        if listed || self.removed.iter().any(|&at| is(at)) {
+        if self.mentioned.contains(&(dataset.to_owned(), name.to_owned())) {
             return Err(setting("source", format!("`{name}` of `{dataset}` twice"), "each source once in a load".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn mention(&mut self, dataset: &str, name: &str) {
+        self.mentioned.insert((dataset.to_owned(), name.to_owned()));
+    }
+
+    /// Sources that a repair put together are replaced or removed together, or not at all.
+    fn expect_together(&self) -> Result<()> {
+        let gone = |at: usize| {
+            let replaced =
+                |listed: &Listed| matches!(listed, Listed::Brought { replaces: Some(replaced), .. } if *replaced == at);
+            self.removed.contains(&at) || self.listed.iter().any(replaced)
+        };
+        for (at, source) in self.store.commit.sources.iter().enumerate().filter(|&(at, _)| gone(at)) {
+            let is_kept = self.listed.iter().any(|listed| matches!(listed, Listed::Kept(kept) if *kept == at));
+            let mentioned = |record: &&SourceRecord| self.mentioned.contains(&(record.dataset.clone(), record.name.clone()));
+            let all: Vec<(&str, &str)> =
+                source.records.iter().filter(mentioned).map(|record| (&*record.dataset, &*record.name)).collect();
+            self.expect_replaceable(&all)?;
+            if is_kept {
+                let found = format!("`{}` of `{}` kept and replaced in part", all[0].1, all[0].0);
+                return Err(setting("source", found, "sources that a repair put together all kept, or all anew".to_owned()));
+            }
         }
         Ok(())
     }

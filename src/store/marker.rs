@@ -39,7 +39,7 @@ fn version(store: &Path) -> Result<Option<u32>> {
             path,
             record: "the store's marker".to_owned(),
             found: format!("it does not read `{FIRST_LINE}` and `format version {VERSION}`"),
-            remedy: "If this is a Relata store, write these two lines into it and run `relata check`".to_owned(),
+            remedy: "If this is a Relata store, `relata repair` writes it anew".to_owned(),
         }),
     }
 }

@@ -4,17 +4,24 @@
 //!
 //! | entry | holds | written |
 //! |---|---|---|
-//! | `STORE` | what the folder is, and the version of its format | once, last of all when a store is made |
+//! | `STORE` | what the folder is, and the version of its format | last of all when a store is made; by its first commit of a later version |
 //! | `COMMIT` | the number and hash of the last commit | last of all at a commit |
 //! | `LOCK` | who writes: a lock of the operating system, and text for people | by each writer |
 //! | `db/` | sled: the commit record, dictionaries, indexes of segments | at a commit |
-//! | `segments/` | posting blocks, columns and node lists, a file or more a source | while loading; never changed |
+//! | `segments/` | posting blocks, columns and node lists, a file or more a source, a file an edit | while loading; never changed |
 //! | `snapshots/`, `models/` | see [`snapshot`](crate::snapshot) and [`embedding`](crate::embedding) | |
+//! | `damaged-<time>/` | the database and segments that a repair replaced | by [`Store::repair`] |
 //!
 //! **The way of a load.** [`Store::begin`] gives a [`Load`]; each source stages its edges and values in memory as columns
 //! and writes them as blocks of a new segment ([`Load::end_source`], or earlier where memory runs out). [`Load::commit`]
 //! writes new names and indexes, syncs, and then replaces one key, the commit record. Before that nothing is visible,
 //! after it everything is. A source that is loaded again replaces the segments that it had; these are removed afterwards.
+//!
+//! **Layers.** What a store holds is its sources, in their order, and above them the edits, in the order in which they were
+//! committed. An [`Edit`] ([`Store::edit`]) adds nodes, values and edges as a source does, in a segment of its own, and hides
+//! some of all layers below: nodes with their values and edges, values, edges between two nodes. Sources come, go and are
+//! replaced beneath the edits, which stay in force. So that reading stays fast, many edits become one (their content does
+//! not change), and what they hide is kept in memory.
 //!
 //! **Invariant:** nothing is believed that is not verified: every block, dictionary and index page has a checksum over its
 //! key and bytes, and the commit record has their number and the hash of all. [`Store::check`] goes through all of it.
@@ -62,6 +69,7 @@ mod overlay;
 mod pairs;
 mod posting;
 mod publish;
+mod repair;
 mod segment;
 mod staging;
 #[expect(clippy::module_inception, reason = "the module's noun is that of its first type")]
@@ -74,11 +82,12 @@ pub use check::{Checked, Finding};
 pub use edit::Edit;
 pub use load::{EdgeBatch, Load, LoadOptions};
 pub use lock::utc;
+pub use repair::Repair;
 pub use store::{Neighbor, Store};
 
 /// What to do about damage.
 const REMEDY_DAMAGED: &str =
-    "Run `relata check` for all that is damaged; restore the store from a copy, or load its manifests into a new store";
+    "`relata check` lists all that is damaged; `relata repair` rebuilds the store from its newest whole snapshot";
 
 /// bincode's standard encoding: little-endian, integers of variable length, so no platform's sizes.
 fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {

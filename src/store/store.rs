@@ -119,7 +119,7 @@ impl Store {
         Self::locked(path, Engine::open(&database)?, lock)
     }
 
-    fn locked(path: &Path, engine: Engine, lock: Lock) -> Result<Self> {
+    pub(super) fn locked(path: &Path, engine: Engine, lock: Lock) -> Result<Self> {
         let commit = Commit::read(&engine, path)?.ok_or_else(|| Error::Damaged {
             path: engine.path().to_owned(),
             record: "the commit record".to_owned(),
@@ -144,6 +144,11 @@ impl Store {
         };
         store.adopt(commit);
         Ok(store)
+    }
+
+    /// Closes the store, and keeps others out still.
+    pub(super) fn into_lock(self) -> Lock {
+        self._lock
     }
 
     /// Takes a commit record as the store's own.

@@ -3,6 +3,7 @@
 mod edits;
 mod fixtures;
 mod plain;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -18,9 +18,9 @@ fn make(store: &std::path::Path) -> relata::Result<(Snapshot, NodeTypeId)> {
     let scores = [0.5, 1.5, 0.25].map(EdgeValue::Number).to_vec();
     let star =
         EdgeData { sources: vec![0, 0, 0], targets: vec![1, 2, 3], attributes: vec![scores, Vec::new()], ..EdgeData::default() };
-    writer.relation(interacts, star)?;
+    writer.relation(interacts, &star)?;
     let ring = EdgeData { sources: vec![4, 5, 6, 4], targets: vec![5, 6, 4, 3], ..EdgeData::default() };
-    writer.relation(schema.relation("activates_or_represses")?, ring)?;
+    writer.relation(schema.relation("activates_or_represses")?, &ring)?;
     writer.publish(&[])?;
     Ok((Snapshot::current(store)?, gene))
 }

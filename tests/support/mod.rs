@@ -58,5 +58,5 @@ pub fn human_blood() -> Option<&'static HumanBlood> {
 fn load(store: &Path) -> Report {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/human-blood.toml");
     let manifest = Manifest::read(&manifest).unwrap_or_else(|error| panic!("{error}"));
-    run(&manifest, store, Options { quiet: true }).unwrap_or_else(|error| panic!("{error}"))
+    run(&manifest, store, Options { quiet: true, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"))
 }

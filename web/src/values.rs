@@ -1,6 +1,6 @@
 //! Attributes as JSON.
 
-use relata::snapshot::{EdgeColumn, Snapshot};
+use relata::snapshot::{EdgeColumn, Snapshot, Times};
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Value};
 use serde::{Serialize, Serializer};
 

@@ -108,7 +108,7 @@ impl Content {
             nodes.push(live);
         }
         for relation in schema.relation_ids() {
-            if store.edge_count(relation) == 0 {
+            if store.edge_count(relation).unwrap() == 0 {
                 continue;
             }
             let ends = schema.edge(relation);

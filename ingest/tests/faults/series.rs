@@ -122,7 +122,7 @@ impl Step {
         match self {
             Self::Load(manifest) => {
                 let manifest = relata_ingest::Manifest::read(manifest).map_err(|error| error.to_string())?;
-                let quiet = relata_ingest::Options { quiet: true };
+                let quiet = relata_ingest::Options { quiet: true, ..relata_ingest::Options::default() };
                 relata_ingest::run(&manifest, store, quiet).map(|_| ()).map_err(|error| error.to_string())
             }
             Self::Remove(source) => child::act(store, &["remove", source]).map_err(|error| error.to_string()),

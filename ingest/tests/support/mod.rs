@@ -45,7 +45,7 @@ impl Folder {
     pub fn load(&self, sources: &str) -> relata_ingest::Result<(Report, Snapshot)> {
         let manifest = Manifest::read(&self.manifest("load.toml", sources))?;
         let store = self.path("load.relata");
-        let quiet = Options { quiet: true };
+        let quiet = Options { quiet: true, ..Options::default() };
         let planned = relata_ingest::plan(&manifest, quiet)?;
         let report = relata_ingest::run(&manifest, &store, quiet)?;
         assert_eq!(planned.sources, report.sources, "a plan counts what a run counts");

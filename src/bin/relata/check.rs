@@ -43,7 +43,13 @@ impl Args {
                 println!("all is well");
                 Ok(())
             }
-            count => anyhow::bail!("{}: found {count} damaged records", self.store.display()),
+            count => {
+                let store = self.store.display();
+                anyhow::bail!(
+                    "{store}: found {count} damaged records; `relata repair --store {store}` rebuilds a store from its newest \
+                     whole snapshot, `relata snapshot --store {store}` writes a snapshot anew from a whole store"
+                )
+            }
         }
     }
 }

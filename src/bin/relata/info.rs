@@ -154,7 +154,11 @@ impl Info {
             }
             None => match Store::open(store) {
                 Ok(open) => {
-                    info.describe(open.schema(), |_| None, |id| open.edge_count(id));
+                    match open.schema().relation_ids().map(|id| open.edge_count(id)).collect::<Result<Vec<u64>, _>>() {
+                        Ok(edges) => info.describe(open.schema(), |_| None, |id| edges[id.index()]),
+                        // Edits may hide edges, and blocks that have to be read for that may be damaged.
+                        Err(error) => info.problems.push(error.to_string()),
+                    }
                     info.sources = open.sources().to_vec();
                     info.shown = Shown::Store;
                 }

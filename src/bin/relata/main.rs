@@ -9,6 +9,7 @@ mod evaluate;
 mod export;
 mod info;
 mod path;
+mod repair;
 mod sample;
 mod snapshot;
 mod train;
@@ -38,6 +39,8 @@ enum Command {
     Edit(edit::Args),
     /// Verify every checksum of a store and its snapshots
     Check(check::Args),
+    /// Rebuild a damaged store from its newest whole snapshot
+    Repair(repair::Args),
     /// Draw subgraphs around seed nodes
     Sample(sample::Args),
     /// Find the shortest paths between two nodes
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Snapshot(args) => args.run(),
         Command::Edit(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Repair(args) => args.run(),
         Command::Sample(args) => args.run(),
         Command::Path(args) => args.run(),
         Command::Train(args) => args.run(),

@@ -379,7 +379,7 @@ fn many_edits_are_folded_and_the_content_stays() {
 }
 
 /// Places x, y, z, persons p, q; p visits x twice and y; x near y; q knows p and itself; x is named.
-fn town(folder: &Path) -> Store {
+pub(super) fn town(folder: &Path) -> Store {
     let mut store = Store::open_or_create(&folder.join("town.relata")).unwrap();
     load_town(&mut store, "1");
     store
@@ -415,7 +415,7 @@ fn seen(store: &Store, relation: RelationId, direction: Direction, key: &str) ->
     neighbors.map(|edge| (far(edge.node), edge.time, number(edge.attributes.first()))).collect()
 }
 
-fn committed(store: &mut Store, change: impl FnOnce(&mut Edit<'_>)) {
+pub(super) fn committed(store: &mut Store, change: impl FnOnce(&mut Edit<'_>)) {
     let mut edit = store.edit().unwrap();
     change(&mut edit);
     edit.commit().unwrap();

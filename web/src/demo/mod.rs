@@ -66,7 +66,7 @@ pub fn write(folder: &Path, seed: u64) -> Result<Organism> {
 pub fn load(folder: &Path, quiet: bool) -> Result<PathBuf> {
     let store = folder.join(STORE);
     let manifest = Manifest::read(&folder.join(files::MANIFEST))?;
-    let report = relata_ingest::run(&manifest, &store, Options { quiet })?;
+    let report = relata_ingest::run(&manifest, &store, Options { quiet, ..Options::default() })?;
     if !quiet {
         println!("{report}");
     }
