@@ -5,7 +5,7 @@
 //! of Yen (1971), "Finding the k shortest loopless paths in a network": each parts from the earlier ones at some node.
 //!
 //! petgraph's algorithms run on [`DataGraph`](super::DataGraph) too, and the tests hold these to them. They do not serve
-//! here: `dijkstra` and `astar` walk from one end only and keep a hash map of what they met, which took 40 to 12,000 times
+//! here: `dijkstra` and `astar` walk from one end only and keep a hash map of what they met, which took 30 to 5,000 times
 //! as long on 400,000 cells of 50 genes each; `k_shortest_path` tells costs only; and none has a limit.
 //!
 //! ```

@@ -12,7 +12,7 @@ use crate::state::Answer;
 use crate::values::{EdgeReader, Named, Shown};
 use crate::{ApiError, AppState, ErrorCode, lookup};
 
-/// Nodes that one request visits at most: well under a second.
+/// Nodes that one request visits at most: a fraction of a second by hops, some seconds by weights.
 const MOST_VISITS: u64 = 2_000_000;
 
 /// As many suggestions as a person reads.
