@@ -21,32 +21,31 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Compression", ICDE 2006.)
 pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     let Some(&least) = values.iter().min() else { return };
-    // Several counts of each length, so that one addition need not wait for the one before.
-    let mut counts = [[0u32; 65]; 4];
-    let mut quads = values.chunks_exact(4);
-    for quad in &mut quads {
-        for (counts, &value) in counts.iter_mut().zip(quad) {
-            counts[length(value - least)] += 1;
-        }
+    let longest = length(values.iter().fold(0, |all, &value| all | (value - least)));
+    // Of long runs a sample tells how long the values are.
+    let step = (values.len() / SAMPLE).max(1);
+    let mut of_length = [0u64; 65];
+    for &value in values.iter().step_by(step) {
+        of_length[length(value - least)] += step as u64;
     }
-    for &value in quads.remainder() {
-        counts[0][length(value - least)] += 1;
-    }
-    let of_length: [u64; 65] = std::array::from_fn(|bits| counts.iter().map(|counts| u64::from(counts[bits])).sum());
-    let longest = (0..=64).rev().find(|&bits| of_length[bits] > 0).unwrap_or(0);
-    let (mut width, mut best, mut exceptions) = (longest, (values.len() * longest).div_ceil(8) as u64, 0);
+    let (mut width, mut best) = (longest, (values.len() * longest).div_ceil(8) as u64);
     let mut longer = 0;
     for candidate in (0..longest).rev() {
         longer += of_length[candidate + 1];
         // One byte for the distance, and the high bits in groups of seven.
         let bytes = (values.len() * candidate).div_ceil(8) as u64 + longer * (1 + (longest - candidate).div_ceil(7) as u64);
         if bytes < best {
-            (width, best, exceptions) = (candidate, bytes, longer);
+            (width, best) = (candidate, bytes);
         }
+    }
+    let mut exceptions = if width == longest { 0 } else { values.iter().filter(|&&value| (value - least) >> width > 0).count() };
+    if exceptions * 8 > values.len() {
+        // The sample told too little.
+        (width, exceptions) = (longest, 0);
     }
     put_varint(out, least);
     out.push(width as u8);
-    put_varint(out, exceptions);
+    put_varint(out, exceptions as u64);
     put_bits(out, values, least, width as u32);
     if exceptions == 0 {
         return;
@@ -78,6 +77,9 @@ fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
     }
     out.extend_from_slice(&pending.to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
+
+/// Values that tell how long those of a run are.
+const SAMPLE: usize = 128;
 
 fn length(value: u64) -> usize {
     (64 - value.leading_zeros()) as usize

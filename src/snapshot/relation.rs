@@ -521,14 +521,27 @@ impl Record<'_> {
         }
     }
 
+    /// Calls `visit` with every record. The widths that occur most are known to the compiler.
+    fn each(&self, runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
+        fn of_width<const N: usize>(runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
+            runs.iter().flat_map(|run| run.as_chunks::<N>().0).for_each(|record| visit(record));
+        }
+        match self.width {
+            2 => of_width::<2>(runs, visit),
+            3 => of_width::<3>(runs, visit),
+            4 => of_width::<4>(runs, visit),
+            5 => of_width::<5>(runs, visit),
+            width => runs.iter().flat_map(|run| run.chunks_exact(width)).for_each(|record| visit(record)),
+        }
+    }
+
     /// Counts the records of each near node, and tells where its first one goes.
     fn count(&self, nodes: &Range<u32>, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut Vec<u32>) {
         rows.first = nodes.start;
         rows.degrees.clear();
         rows.degrees.resize(nodes.len(), 0);
-        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            rows.degrees[(record[0] - nodes.start) as usize] += 1;
-        }
+        let Rows { degrees, .. } = rows;
+        self.each(runs, |record| degrees[(record[0] - nodes.start) as usize] += 1);
         let mut next = 0;
         starts.clear();
         for &degree in &rows.degrees {
@@ -556,17 +569,17 @@ impl Record<'_> {
     /// Fills `rows`, whose records were counted, by sorting numbers that hold a record each.
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
-        keys.clear();
-        keys.resize(rows.edges(), 0);
-        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
+        let keys = room(keys, rows.edges());
+        let first = rows.first;
+        self.each(runs, |record| {
             let mut key = self.ends(record);
             for column in &self.columns {
                 key = key << 32 | u64::from(column.bits(record));
             }
-            let start = &mut starts[(record[0] - rows.first) as usize];
+            let start = &mut starts[(record[0] - first) as usize];
             keys[*start as usize] = key;
             *start += 1;
-        }
+        });
         let words = 32 * self.columns.len() as u32;
         rows.for_each_list(keys, |list| sort_numbers(list, spare, self.end_bits() + words));
         rows.fill_ends(keys.iter().map(|key| self.take_apart(key >> words)));
@@ -580,18 +593,20 @@ impl Record<'_> {
     fn sort_indexed(&self, index_bits: u32, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, placed, .. } = desk;
         let edges = rows.edges();
-        keys.clear();
-        keys.resize(edges, 0);
+        let keys = room(keys, edges);
         placed.resize_with(self.columns.len(), Vec::new);
-        placed.iter_mut().for_each(|column| column.resize(edges, 0));
-        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            let start = &mut starts[(record[0] - rows.first) as usize];
+        placed.iter_mut().for_each(|column| {
+            room(column, edges);
+        });
+        let first = rows.first;
+        self.each(runs, |record| {
+            let start = &mut starts[(record[0] - first) as usize];
             keys[*start as usize] = self.ends(record);
             for (to, column) in placed.iter_mut().zip(&self.columns) {
                 to[*start as usize] = column.bits(record);
             }
             *start += 1;
-        }
+        });
         rows.columns.resize_with(self.columns.len(), Vec::new);
         rows.columns.iter_mut().for_each(Vec::clear);
         let index = |key: u64| (key & !(u64::MAX << index_bits)) as usize;
@@ -655,9 +670,7 @@ fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: u32) {
     if list.len() < RADIX_LENGTH || list.is_sorted() {
         return list.sort_unstable();
     }
-    spare.clear();
-    spare.resize(list.len(), 0);
-    let (mut from, mut to) = (&mut *list, spare.as_mut_slice());
+    let (mut to, mut from) = (room(spare, list.len()), &mut *list);
     let rounds = bits.div_ceil(RADIX_BITS);
     for round in 0..rounds {
         let digit = |key: u64| (key >> (round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
@@ -678,6 +691,14 @@ fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: u32) {
         // The last round left them in the spare memory.
         to.copy_from_slice(from);
     }
+}
+
+/// So many numbers of memory that may hold others by now.
+fn room<T: Clone + Default>(memory: &mut Vec<T>, count: usize) -> &mut [T] {
+    if memory.len() < count {
+        memory.resize(count, T::default());
+    }
+    &mut memory[..count]
 }
 
 fn refill<T>(to: &mut Vec<T>, from: impl Iterator<Item = T>) {

@@ -1,5 +1,5 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use relata_schema::{
     AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord, Tally, Value,
@@ -15,8 +15,9 @@ use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::posting::MISSING;
-use super::segment::{self, Block, Segment, SegmentEntry, SegmentWriter, Syncing};
+use super::segment::{self, Segment};
 use super::staging::{self, Staging};
+use super::writing::{Writing, Written};
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
@@ -69,11 +70,9 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
-    /// Segments on their way to the disk.
-    syncing: VecDeque<Syncing>,
+    /// The segments that it has begun so far.
+    writing: Writing,
     next_segment: u32,
-    /// Writing a segment failed, and what it would have held is lost.
-    incomplete: bool,
     /// Whether the segments are the commit's by now.
     handed_over: bool,
 }
@@ -82,9 +81,9 @@ enum Listed {
     /// The place in the commit record.
     Kept(usize),
     Brought {
-        source: Box<Source>,
-        /// For each segment of the source.
-        blocks: Vec<Vec<Block>>,
+        records: Vec<SourceRecord>,
+        /// Numbers of its segments, in the order in which they were begun.
+        segments: Vec<u32>,
         /// The place in the commit record of what it replaces.
         replaces: Option<usize>,
     },
@@ -98,14 +97,11 @@ struct Current {
     staging: Staging,
     /// By node type.
     named: Vec<NodeSet>,
-    segments: Vec<SegmentEntry>,
-    blocks: Vec<Vec<Block>>,
+    /// Numbers of its segments so far.
+    segments: Vec<u32>,
     edges: u64,
     values: u64,
 }
-
-/// The most segments that are synced at a time while the load goes on.
-const SYNCING: usize = 4;
 
 impl<'s> Load<'s> {
     pub(super) fn new(store: &'s mut Store, schema: Schema, options: LoadOptions) -> Result<Self> {
@@ -125,9 +121,8 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
-            syncing: VecDeque::new(),
+            writing: Writing::default(),
             next_segment,
-            incomplete: false,
             handed_over: false,
         })
     }
@@ -228,7 +223,6 @@ impl<'s> Load<'s> {
             staging: Staging::default(),
             named: vec![NodeSet::default(); self.schema.node_types().len()],
             segments: Vec::new(),
-            blocks: Vec::new(),
             edges: 0,
             values: 0,
         });
@@ -310,16 +304,16 @@ impl<'s> Load<'s> {
                         read(&*self.store.segment(entry)?)?;
                     }
                 }
-                Listed::Brought { source, blocks, .. } => {
-                    for (entry, blocks) in source.segments.iter().zip(blocks) {
-                        read(&Segment::with_blocks(&self.store.path, entry, blocks.clone())?)?;
+                Listed::Brought { segments, .. } => {
+                    for &number in segments {
+                        read(&self.own_segment(number)?)?;
                     }
                 }
             }
         }
         if let Some(current) = &self.current {
-            for (entry, blocks) in current.segments.iter().zip(&current.blocks) {
-                read(&Segment::with_blocks(&self.store.path, entry, blocks.clone())?)?;
+            for &number in &current.segments {
+                read(&self.own_segment(number)?)?;
             }
             texts.extend(current.staging.values(node_type, attribute).iter().cloned().filter_map(text));
         }
@@ -519,8 +513,7 @@ impl<'s> Load<'s> {
         for (all, own) in self.named.iter_mut().zip(&current.named) {
             all.extend(own);
         }
-        let source = Source { records, segments: current.segments };
-        self.listed.push(Listed::Brought { source: Box::new(source), blocks: current.blocks, replaces: current.replaces });
+        self.listed.push(Listed::Brought { records, segments: current.segments, replaces: current.replaces });
     }
 
     /// Makes the whole load visible, durably, at once. One that only kept what is there, with no new schema, writes nothing.
@@ -530,9 +523,6 @@ impl<'s> Load<'s> {
     pub fn commit(mut self) -> Result<()> {
         if let Some(current) = &self.current {
             return Err(not_ended(current));
-        }
-        if self.incomplete {
-            return Err(setting("load", "a source that could not be written".to_owned(), "a new load".to_owned()));
         }
         let brought = self.listed.iter().any(|listed| matches!(listed, Listed::Brought { .. }));
         if !brought && self.removed.is_empty() && self.schema == self.store.commit.schema {
@@ -546,53 +536,47 @@ impl<'s> Load<'s> {
 
     /// Writes all that the next commit record names, durably, and returns that record.
     fn prepare(&mut self) -> Result<Commit> {
-        let indexes = self.listed.iter().filter_map(|listed| match listed {
-            Listed::Brought { source, blocks, .. } => Some(source.segments.iter().zip(blocks)),
-            Listed::Kept(_) => None,
-        });
-        let indexes: Vec<_> = indexes.flatten().collect();
-        let indexed: usize = indexes.iter().map(|(_, blocks)| segment::index_bytes(blocks)).sum();
+        let written = self.written()?;
+        let indexed: usize = written.iter().map(|written| segment::index_bytes(&written.blocks)).sum();
         let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
-        self.store.expect_space(indexed + names, self.snapshot_bytes())?;
-        for (entry, blocks) in indexes {
-            self.store.engine.put(Tree::Blocks, segment::index_pages(entry.number, blocks))?;
+        self.store.expect_space(indexed + names, self.snapshot_bytes(&written))?;
+        for written in &written {
+            self.store.engine.put(Tree::Blocks, segment::index_pages(written.entry.number, &written.blocks))?;
         }
         let nodes = (0u16..).zip(&self.nodes).filter_map(|(at, names)| Some((Owner::Nodes(NodeTypeId(at)), names.get()?)));
         let categories = self.categories.iter().map(|(&(relation, at), names)| (Owner::Categories(relation, at), names));
         let committed = &self.store.commit.dictionaries;
         let dictionaries = dictionary::append_all(&self.store.engine, committed, nodes.chain(categories))?;
-        while let Some(oldest) = self.syncing.pop_front() {
-            oldest.wait()?;
-        }
+        self.writing.finish()?;
         sync_folder(&segment::folder(&self.store.path))?;
         self.store.engine.flush()?;
         let before = &self.store.commit;
         let untouched = self.untouched().map(|at| before.sources[at].clone());
         let listed = self.listed.iter().map(|listed| match listed {
-            Listed::Kept(at) => before.sources[*at].clone(),
-            Listed::Brought { source, .. } => Source::clone(source),
+            Listed::Kept(at) => Ok(before.sources[*at].clone()),
+            Listed::Brought { records, segments, .. } => {
+                let segments = segments.iter().map(|&number| Ok(self.writing.written(number)?.entry.clone()));
+                Ok(Source { records: records.clone(), segments: segments.collect::<Result<_>>()? })
+            }
         });
         Ok(Commit {
             sequence: before.sequence + 1,
             next_segment: self.next_segment,
             schema: self.schema.clone(),
-            sources: untouched.chain(listed).collect(),
+            sources: untouched.map(Ok).chain(listed).collect::<Result<_>>()?,
             edits: before.edits.clone(),
             dictionaries,
         })
     }
 
     /// An upper bound of what a snapshot of the commit takes, nearly always: see its file format for the sizes.
-    fn snapshot_bytes(&self) -> u64 {
+    fn snapshot_bytes(&self, written: &[Arc<Written>]) -> u64 {
         let kept = self.listed.iter().filter_map(|listed| match listed {
             Listed::Kept(at) => Some(*at),
             Listed::Brought { .. } => None,
         });
         let committed = self.untouched().chain(kept).flat_map(|at| &self.store.commit.sources[at].segments);
-        let brought = self.listed.iter().flat_map(|listed| match listed {
-            Listed::Brought { source, .. } => source.segments.as_slice(),
-            Listed::Kept(_) => &[],
-        });
+        let brought = written.iter().map(|written| &written.entry);
         let edits = self.store.commit.edits.iter().map(|edit| &edit.segment);
         let mut bytes = 0;
         for entry in committed.chain(brought).chain(edits) {
@@ -732,12 +716,28 @@ impl<'s> Load<'s> {
 
     fn spill_when_full(&mut self) -> Result<()> {
         match &self.current {
-            Some(current) if current.staging.bytes() >= self.options.staging_bytes => self.write_segment(false),
+            // Half, because what was staged before may still be written.
+            Some(current) if current.staging.bytes() >= self.options.staging_bytes / 2 => self.write_segment(false),
             _ => Ok(()),
         }
     }
 
-    /// Writes what is staged as a segment; the last one of a source also lists the nodes that it names.
+    /// All segments of the load, by number.
+    fn written(&self) -> Result<Vec<Arc<Written>>> {
+        let segments = self.listed.iter().flat_map(|listed| match listed {
+            Listed::Brought { segments, .. } => segments.as_slice(),
+            Listed::Kept(_) => &[],
+        });
+        segments.map(|&number| self.writing.written(number)).collect()
+    }
+
+    /// A segment of the load, open.
+    fn own_segment(&self, number: u32) -> Result<Segment> {
+        let written = self.writing.written(number)?;
+        Segment::with_blocks(&self.store.path, &written.entry, written.blocks.clone())
+    }
+
+    /// Begins to write what is staged as a segment; the last one of a source also lists the nodes that it names.
     fn write_segment(&mut self, last: bool) -> Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         if current.staging.is_empty() && !last {
@@ -746,24 +746,11 @@ impl<'s> Load<'s> {
         let number = self.next_segment;
         let next =
             number.checked_add(1).ok_or(Error::Limit { what: "segments".to_owned(), found: 1 << 32, most: (1 << 32) - 1 })?;
-        self.incomplete = true;
-        let mut writer = SegmentWriter::create(&self.store.path, number)?;
-        current.staging.write(&mut writer)?;
-        if last {
-            staging::write_nodes(&current.named, &mut writer)?;
-        }
-        let (entry, blocks, syncing) = writer.finish()?;
-        self.syncing.push_back(syncing);
-        while self.syncing.len() > SYNCING
-            && let Some(oldest) = self.syncing.pop_front()
-        {
-            oldest.wait()?;
-        }
-        self.incomplete = false;
-        current.segments.push(entry);
-        current.blocks.push(blocks);
         self.next_segment = next;
-        Ok(())
+        current.segments.push(number);
+        let named = last.then(|| current.named.clone());
+        let allowed = self.options.staging_bytes / 2;
+        self.writing.begin(&self.store.path, number, std::mem::take(&mut current.staging), named, allowed)
     }
 }
 
@@ -773,6 +760,7 @@ impl Drop for Load<'_> {
         if self.handed_over {
             return;
         }
+        self.writing.abandon();
         for number in self.store.commit.next_segment..self.next_segment {
             if let Err(error) = segment::remove(&self.store.path, &self.store.engine, number) {
                 // The next load tries again.

@@ -74,6 +74,7 @@ mod segment;
 mod staging;
 #[expect(clippy::module_inception, reason = "the module's noun is that of its first type")]
 mod store;
+mod writing;
 
 #[cfg(test)]
 mod tests;
