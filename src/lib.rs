@@ -27,6 +27,7 @@ pub mod layout;
 #[cfg(feature = "train")]
 pub mod model;
 mod pack;
+mod partition;
 #[cfg(all(test, feature = "train"))]
 mod planted;
 pub mod progress;

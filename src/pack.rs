@@ -21,10 +21,18 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Compression", ICDE 2006.)
 pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     let Some(&least) = values.iter().min() else { return };
-    let mut of_length = [0u64; 65];
-    for &value in values {
-        of_length[length(value - least)] += 1;
+    // Several counts of each length, so that one addition need not wait for the one before.
+    let mut counts = [[0u32; 65]; 4];
+    let mut quads = values.chunks_exact(4);
+    for quad in &mut quads {
+        for (counts, &value) in counts.iter_mut().zip(quad) {
+            counts[length(value - least)] += 1;
+        }
     }
+    for &value in quads.remainder() {
+        counts[0][length(value - least)] += 1;
+    }
+    let of_length: [u64; 65] = std::array::from_fn(|bits| counts.iter().map(|counts| u64::from(counts[bits])).sum());
     let longest = (0..=64).rev().find(|&bits| of_length[bits] > 0).unwrap_or(0);
     let (mut width, mut best, mut exceptions) = (longest, (values.len() * longest).div_ceil(8) as u64, 0);
     let mut longer = 0;

@@ -17,7 +17,6 @@ mod graph;
 mod guard;
 mod hold;
 mod id;
-mod partition;
 pub mod path;
 mod provenance;
 mod reader;

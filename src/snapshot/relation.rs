@@ -14,9 +14,9 @@ use relata_schema::{AttributeKind, Direction, RelationId};
 
 use super::edges::{EdgeBlock, EdgeData, EdgeStream};
 use super::format::{Part, SectionKey};
-use super::partition::{Memory, Partition, Scratch};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
+use crate::partition::{Memory, Partition, Scratch};
 use crate::{Error, Result};
 
 /// What a relation is, for its writing.
@@ -363,8 +363,9 @@ impl<T: Default> Spare<T> {
 #[derive(Default)]
 struct Desk {
     starts: Vec<u32>,
-    narrow: Vec<u64>,
-    wide: Vec<u128>,
+    keys: Vec<u64>,
+    spare: Vec<u64>,
+    placed: Vec<Vec<u32>>,
     nears: Vec<u32>,
     times: [Vec<u32>; 2],
     scratch: Scratch,
@@ -384,6 +385,30 @@ struct Rows {
 }
 
 impl Rows {
+    fn edges(&self) -> usize {
+        self.degrees.iter().map(|&degree| degree as usize).sum()
+    }
+
+    /// Calls `each` with every near node's part of `keys`.
+    fn for_each_list(&self, keys: &mut [u64], mut each: impl FnMut(&mut [u64])) {
+        let mut rest = keys;
+        for &degree in &self.degrees {
+            let (list, behind) = rest.split_at_mut(degree as usize);
+            each(list);
+            rest = behind;
+        }
+    }
+
+    /// Takes codes of times and far nodes.
+    fn fill_ends(&mut self, ends: impl Iterator<Item = (u64, u32)>) {
+        self.codes.clear();
+        self.fars.clear();
+        for (code, far) in ends {
+            self.codes.push(code);
+            self.fars.push(far);
+        }
+    }
+
     /// Hands the edges to the partition of the other direction.
     fn pass_on(&self, time_words: usize, other: &Partition<'_>, desk: &mut Desk) -> Result<()> {
         let Desk { nears, times, scratch, .. } = desk;
@@ -425,13 +450,19 @@ fn sort_bucket(
         })
         .collect();
     let uncoded = (gathered && shape.coding.is_none()).then_some(found.coding);
-    let record = Record { width, time_words, uncoded, columns };
-    let bits = found.time_words(shape) * 32 + 32 + 32 * record.columns.len();
+    let far_count = shape.counts[usize::from(gathered)];
+    let far_bits = u32::BITS - far_count.leading_zeros();
+    let time_bits = if shape.timed { found.coding.width } else { 0 };
+    let record = Record { width, time_words, uncoded, columns, far_bits, time_bits };
     record.count(&nodes, runs, rows, &mut desk.starts);
-    match bits {
-        0..=64 => record.sort(runs, rows, &mut desk.starts, &mut desk.narrow),
-        65..=128 => record.sort(runs, rows, &mut desk.starts, &mut desk.wide),
-        _ => record.sort_by_comparing(runs, rows, &mut desk.starts),
+    let longest = rows.degrees.iter().copied().max().unwrap_or(0);
+    let index_bits = u32::BITS - longest.leading_zeros();
+    if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
+        record.sort_whole(runs, rows, desk);
+    } else if record.end_bits() + index_bits <= 64 {
+        record.sort_indexed(index_bits, runs, rows, desk);
+    } else {
+        record.sort_by_comparing(runs, rows, &mut desk.starts);
     }
     if !shape.timed {
         rows.codes.clear();
@@ -445,6 +476,10 @@ struct Record<'f> {
     /// How times become codes, where the records hold them as they are.
     uncoded: Option<Coding>,
     columns: Vec<Column<'f>>,
+    /// In how many bits every far node fits.
+    far_bits: u32,
+    /// In how many bits every time's code fits; none where the relation has no time.
+    time_bits: u32,
 }
 
 struct Column<'f> {
@@ -471,40 +506,6 @@ impl Column<'_> {
         }
     }
 }
-
-/// A sortable whole number that holds an edge's time code, far node and attributes.
-trait Key: Copy + Ord + Default + Send {
-    fn first(code: u64) -> Self;
-    fn then(self, word: u32) -> Self;
-    fn word(self, from_last: usize) -> u32;
-    /// What is left of `words` last words.
-    fn code(self, words: usize) -> u64;
-}
-
-macro_rules! key {
-    ($number:ty) => {
-        impl Key for $number {
-            #[inline]
-            fn first(code: u64) -> Self {
-                code as Self
-            }
-            #[inline]
-            fn then(self, word: u32) -> Self {
-                self << 32 | Self::from(word)
-            }
-            #[inline]
-            fn word(self, from_last: usize) -> u32 {
-                (self >> (32 * from_last)) as u32
-            }
-            #[inline]
-            fn code(self, words: usize) -> u64 {
-                if 32 * words as u32 >= <$number>::BITS { 0 } else { (self >> (32 * words)) as u64 }
-            }
-        }
-    };
-}
-key!(u64);
-key!(u128);
 
 impl Record<'_> {
     /// The time's code.
@@ -536,38 +537,88 @@ impl Record<'_> {
         }
     }
 
-    /// Fills `rows`, whose records were counted. `starts` and `keys` are memory for it.
-    fn sort<K: Key>(&self, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut [u32], keys: &mut Vec<K>) {
-        let edges = rows.degrees.iter().map(|&degree| degree as usize).sum();
+    /// In how many bits a time's code and a far node fit.
+    fn end_bits(&self) -> u32 {
+        self.time_bits + self.far_bits
+    }
+
+    /// The time's code and the far node as a number that sorts as they do.
+    #[inline]
+    fn ends(&self, record: &[u32]) -> u64 {
+        // Where one takes all 64 bits the other has none.
+        self.code(record).unbounded_shl(self.far_bits) | u64::from(record[1])
+    }
+
+    fn take_apart(&self, ends: u64) -> (u64, u32) {
+        (ends.unbounded_shr(self.far_bits), (ends & !u64::MAX.unbounded_shl(self.far_bits)) as u32)
+    }
+
+    /// Fills `rows`, whose records were counted, by sorting numbers that hold a record each.
+    fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
+        let Desk { starts, keys, spare, .. } = desk;
         keys.clear();
-        keys.resize(edges, K::default());
+        keys.resize(rows.edges(), 0);
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            let mut key = K::first(self.code(record)).then(record[1]);
+            let mut key = self.ends(record);
             for column in &self.columns {
-                key = key.then(column.bits(record));
+                key = key << 32 | u64::from(column.bits(record));
             }
             let start = &mut starts[(record[0] - rows.first) as usize];
             keys[*start as usize] = key;
             *start += 1;
         }
-        let mut rest = keys.as_mut_slice();
-        for &degree in &rows.degrees {
-            let (list, behind) = rest.split_at_mut(degree as usize);
-            list.sort_unstable();
-            rest = behind;
-        }
-        let words = self.columns.len();
-        rows.columns.resize_with(words, Vec::new);
-        refill(&mut rows.fars, keys.iter().map(|key| key.word(words)));
-        refill(&mut rows.codes, keys.iter().map(|key| key.code(words + 1)));
+        let words = 32 * self.columns.len() as u32;
+        rows.for_each_list(keys, |list| sort_numbers(list, spare, self.end_bits() + words));
+        rows.fill_ends(keys.iter().map(|key| self.take_apart(key >> words)));
+        rows.columns.resize_with(self.columns.len(), Vec::new);
         for (at, column) in rows.columns.iter_mut().enumerate() {
-            refill(column, keys.iter().map(|key| key.word(words - 1 - at)));
+            refill(column, keys.iter().map(|key| (key >> (words - 32 * (at as u32 + 1))) as u32));
         }
+    }
+
+    /// The same by sorting numbers that hold a record's ends and its place in its list.
+    fn sort_indexed(&self, index_bits: u32, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
+        let Desk { starts, keys, spare, placed, .. } = desk;
+        let edges = rows.edges();
+        keys.clear();
+        keys.resize(edges, 0);
+        placed.resize_with(self.columns.len(), Vec::new);
+        placed.iter_mut().for_each(|column| column.resize(edges, 0));
+        for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
+            let start = &mut starts[(record[0] - rows.first) as usize];
+            keys[*start as usize] = self.ends(record);
+            for (to, column) in placed.iter_mut().zip(&self.columns) {
+                to[*start as usize] = column.bits(record);
+            }
+            *start += 1;
+        }
+        rows.columns.resize_with(self.columns.len(), Vec::new);
+        rows.columns.iter_mut().for_each(Vec::clear);
+        let index = |key: u64| (key & !(u64::MAX << index_bits)) as usize;
+        let mut begin = 0;
+        for &degree in &rows.degrees {
+            let list = &mut keys[begin..begin + degree as usize];
+            for (at, key) in (0u64..).zip(list.iter_mut()) {
+                *key = *key << index_bits | at;
+            }
+            sort_numbers(list, spare, self.end_bits() + index_bits);
+            for equal in list.chunk_by_mut(|a, b| a >> index_bits == b >> index_bits).filter(|equal| equal.len() > 1) {
+                equal.sort_by(|&a, &b| {
+                    let of = |key: u64| placed.iter().map(move |column| column[begin + index(key)]);
+                    of(a).cmp(of(b))
+                });
+            }
+            for (column, from) in rows.columns.iter_mut().zip(&*placed) {
+                column.extend(list.iter().map(|&key| from[begin + index(key)]));
+            }
+            begin += degree as usize;
+        }
+        rows.fill_ends(keys.iter().map(|key| self.take_apart(key >> index_bits)));
     }
 
     /// The same for records that no whole number holds.
     fn sort_by_comparing(&self, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut [u32]) {
-        let edges = rows.degrees.iter().map(|&degree| degree as usize).sum();
+        let edges = rows.edges();
         let none: &[u32] = &[];
         let mut order = vec![(0u64, 0u32, none); edges];
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
@@ -591,6 +642,41 @@ impl Record<'_> {
         for (column, to) in self.columns.iter().zip(&mut rows.columns) {
             refill(to, order.iter().map(|edge| column.bits(edge.2)));
         }
+    }
+}
+
+/// Lists that are shorter are sorted by comparing.
+const RADIX_LENGTH: usize = 1 << 10;
+/// Bits that one round of a radix sort looks at.
+const RADIX_BITS: u32 = 11;
+
+/// Sorts numbers of so many bits; `spare` is memory for it.
+fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: u32) {
+    if list.len() < RADIX_LENGTH || list.is_sorted() {
+        return list.sort_unstable();
+    }
+    spare.clear();
+    spare.resize(list.len(), 0);
+    let (mut from, mut to) = (&mut *list, spare.as_mut_slice());
+    let rounds = bits.div_ceil(RADIX_BITS);
+    for round in 0..rounds {
+        let digit = |key: u64| (key >> (round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
+        let mut next = [0u32; 1 << RADIX_BITS];
+        from.iter().for_each(|&key| next[digit(key)] += 1);
+        let mut sum = 0;
+        for count in &mut next {
+            sum += std::mem::replace(count, sum);
+        }
+        for &key in &*from {
+            let place = &mut next[digit(key)];
+            to[*place as usize] = key;
+            *place += 1;
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    if rounds % 2 == 1 {
+        // The last round left them in the spare memory.
+        to.copy_from_slice(from);
     }
 }
 

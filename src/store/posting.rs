@@ -113,11 +113,18 @@ impl Encoder {
         for &length in &self.lengths {
             let (list, behind) = rest.split_at(length as usize);
             self.firsts.extend(list.first());
-            for pair in list.windows(2) {
-                ascending &= pair[0] <= pair[1];
-                self.gaps.push(pair[1].wrapping_sub(pair[0]));
+            ascending &= list.is_sorted();
+            if !ascending {
+                break;
             }
+            self.gaps.extend(list.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
             rest = behind;
+        }
+        // Where lists ascend and are long, gaps are always the shorter.
+        if ascending && self.lengths.len() * 8 < self.values.len() {
+            out.push(1);
+            put_packed(out, &self.firsts);
+            return put_packed(out, &self.gaps);
         }
         self.plain.clear();
         put_packed(&mut self.plain, &self.values);

@@ -11,7 +11,7 @@ use super::check::Finding;
 use super::commit::{ACKNOWLEDGED, Commit};
 use super::engine::Engine;
 use super::lock::{Lock, utc};
-use super::{EdgeBatch, Load, Store, marker};
+use super::{EdgeBatch, Load, Store, marker, segment};
 use crate::disk::sync_folder;
 use crate::snapshot::{EdgeColumn, Snapshot, SnapshotId};
 use crate::{Error, Result, progress};
@@ -93,8 +93,10 @@ impl Store {
 /// What is wrong with the database and the segments. The lock is given back, so that nobody comes in between.
 fn findings_of(path: &Path, lock: Lock, quiet: bool) -> Result<(Vec<Finding>, Lock)> {
     let missing = |record: &str| Finding { path: path.to_owned(), record: record.to_owned(), found: "it is missing".to_owned() };
-    if !path.join("db").is_dir() {
-        return Ok((vec![missing("the database")], lock));
+    let parts = [(path.join("db"), "the database"), (segment::folder(path), "the folder of the segments")];
+    let absent: Vec<Finding> = parts.iter().filter(|(part, _)| !part.is_dir()).map(|(_, record)| missing(record)).collect();
+    if !absent.is_empty() {
+        return Ok((absent, lock));
     }
     let opened = Engine::open(&path.join("db")).and_then(|engine| Ok(Commit::read(&engine, path)?.map(|_| engine)));
     match opened {

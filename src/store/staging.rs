@@ -1,6 +1,7 @@
 //! What a source has brought and no segment holds yet: columns in memory, and how they become blocks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Value};
@@ -11,6 +12,7 @@ use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
 use super::{EdgeBatch, column};
 use crate::pack::Malformed;
+use crate::partition::{Memory, Partition, Scratch};
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 
@@ -131,8 +133,52 @@ impl Edges {
     }
 
     fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
+        if self.sources.is_sorted() {
+            return self.write_ascending(run, writer);
+        }
+        let memory = Memory::unbounded();
+        let partition = self.partition(&memory)?;
+        let (segment, timed) = (writer.number(), !self.times.is_empty());
+        let buckets: Vec<usize> = (0..partition.buckets()).collect();
+        for buckets in buckets.chunks(GROUPS) {
+            let encode = |encoding: &mut Encoding, &bucket: &usize| {
+                let records = Records { words: partition.take(bucket)?.concat(), width: partition.width(), timed };
+                Ok(records.frames(partition.nodes(bucket), segment, run, encoding))
+            };
+            let frames = buckets.par_iter().map_init(Encoding::default, encode).collect::<Result<Vec<Frames>>>()?;
+            frames.iter().try_for_each(|frames| writer.put(frames))?;
+        }
+        Ok(())
+    }
+
+    /// The edges as records, in ranges of their sources: see [`Records`]. Sorting them where they stand would wait for
+    /// memory at every edge.
+    fn partition<'m>(&self, memory: &'m Memory) -> Result<Partition<'m>> {
+        let edges = self.sources.len();
+        let nodes = self.sources.iter().max().map_or(0, |&most| most.saturating_add(1));
+        let width = 2 + if self.times.is_empty() { 0 } else { 2 } + self.attributes.len();
+        let partition = Partition::new(memory, edges as u64, nodes, width);
+        (0..edges.div_ceil(GROUP_EDGES)).into_par_iter().try_for_each_init(
+            || (Scratch::default(), [Vec::new(), Vec::new()]),
+            |(scratch, times), group| {
+                let range = group * GROUP_EDGES..((group + 1) * GROUP_EDGES).min(edges);
+                let mut columns: Vec<&[u32]> = vec![&self.targets[range.clone()]];
+                for (words, shift) in times.iter_mut().zip([0, 32]) {
+                    words.clear();
+                    words.extend(self.times.get(range.clone()).unwrap_or_default().iter().map(|&time| (time >> shift) as u32));
+                }
+                columns.extend(times.iter().filter(|words| !words.is_empty()).map(Vec::as_slice));
+                columns.extend(self.attributes.iter().map(|column| &column[range.clone()]));
+                partition.push(&self.sources[range], &columns, scratch)
+            },
+        )?;
+        Ok(partition)
+    }
+
+    /// Writes edges that come by ascending sources.
+    fn write_ascending(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
         let segment = writer.number();
-        let mut order = ordered(&self.sources);
+        let mut order: Vec<u32> = (0..self.sources.len() as u32).collect();
         let mut groups = grouped(&mut order, &self.sources);
         for groups in groups.chunks_mut(GROUPS) {
             let sort_and_encode = |encoding: &mut Encoding, group: &mut &mut [u32]| {
@@ -144,26 +190,82 @@ impl Edges {
                         list.sort_unstable_by_key(key);
                     }
                 }
-                encoding.frames(
-                    segment,
-                    run,
-                    group.chunks(BLOCK_EDGES).map(|edges| {
-                        move |block: &mut Postings| {
-                            let gather =
-                                |from: &[u32], to: &mut Vec<u32>| to.extend(edges.iter().map(|&edge| from[edge as usize]));
-                            gather(&self.sources, &mut block.nears);
-                            gather(&self.targets, &mut block.fars);
-                            block.times.extend(edges.iter().filter_map(|&edge| self.times.get(edge as usize).copied()));
-                            block.attributes.resize_with(self.attributes.len(), Vec::new);
-                            self.attributes.iter().zip(&mut block.attributes).for_each(|(from, to)| gather(from, to));
-                        }
-                    }),
-                )
+                let fills = group.chunks(BLOCK_EDGES).map(|edges| {
+                    move |block: &mut Postings| {
+                        let gather = |from: &[u32], to: &mut Vec<u32>| to.extend(edges.iter().map(|&edge| from[edge as usize]));
+                        gather(&self.sources, &mut block.nears);
+                        gather(&self.targets, &mut block.fars);
+                        block.times.extend(edges.iter().filter_map(|&edge| self.times.get(edge as usize).copied()));
+                        block.attributes.resize_with(self.attributes.len(), Vec::new);
+                        self.attributes.iter().zip(&mut block.attributes).for_each(|(from, to)| gather(from, to));
+                    }
+                });
+                encoding.frames(segment, run, fills)
             };
             let frames: Vec<Frames> = groups.par_iter_mut().map_init(Encoding::default, sort_and_encode).collect();
             frames.iter().try_for_each(|frames| writer.put(frames))?;
         }
         Ok(())
+    }
+}
+
+/// The edges of a range of sources, as records of 32-bit words: source, target, the low and the high half of the time where
+/// the relation has one, and the attributes.
+struct Records {
+    words: Vec<u32>,
+    width: usize,
+    timed: bool,
+}
+
+impl Records {
+    fn record(&self, edge: u32) -> &[u32] {
+        &self.words[edge as usize * self.width..][..self.width]
+    }
+
+    fn time(record: &[u32]) -> i64 {
+        (u64::from(record[3]) << 32 | u64::from(record[2])) as i64
+    }
+
+    /// Sorts them by source, target, time and attributes, and encodes them.
+    fn frames(&self, nodes: Range<u32>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
+        let mut next = vec![0u32; nodes.len() + 1];
+        for record in self.words.chunks_exact(self.width) {
+            next[(record[0] - nodes.start) as usize + 1] += 1;
+        }
+        for node in 1..next.len() {
+            next[node] += next[node - 1];
+        }
+        let mut order = vec![0u32; self.words.len() / self.width];
+        for (edge, record) in (0u32..).zip(self.words.chunks_exact(self.width)) {
+            let place = &mut next[(record[0] - nodes.start) as usize];
+            order[*place as usize] = edge;
+            *place += 1;
+        }
+        let first_attribute = if self.timed { 4 } else { 2 };
+        let key = |&edge: &u32| {
+            let record = self.record(edge);
+            (record[1], if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
+        };
+        for list in order.chunk_by_mut(|&a, &b| self.record(a)[0] == self.record(b)[0]) {
+            if !list.is_sorted_by_key(key) {
+                list.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+            }
+        }
+        let fills = order.chunks(BLOCK_EDGES).map(|edges| {
+            move |block: &mut Postings| {
+                block.attributes.resize_with(self.width - first_attribute, Vec::new);
+                for &edge in edges {
+                    let record = self.record(edge);
+                    block.nears.push(record[0]);
+                    block.fars.push(record[1]);
+                    if self.timed {
+                        block.times.push(Self::time(record));
+                    }
+                    block.attributes.iter_mut().zip(&record[first_attribute..]).for_each(|(column, &bits)| column.push(bits));
+                }
+            }
+        });
+        encoding.frames(segment, run, fills)
     }
 }
 
@@ -293,27 +395,6 @@ fn starts(nears: &[u32], nodes: usize) -> Vec<u32> {
         starts[node] += starts[node - 1];
     }
     starts
-}
-
-/// The places of `nears` in ascending order of what stands there; equal ones as they come.
-fn ordered(nears: &[u32]) -> Vec<u32> {
-    if nears.is_sorted() {
-        return (0..nears.len() as u32).collect();
-    }
-    let nodes = nears.iter().max().map_or(0, |&most| most as usize + 1);
-    if is_sparse(nodes, nears.len()) {
-        let mut order: Vec<u32> = (0..nears.len() as u32).collect();
-        order.par_sort_unstable_by_key(|&edge| (nears[edge as usize], edge));
-        return order;
-    }
-    let mut next = starts(nears, nodes);
-    let mut order = vec![0; nears.len()];
-    for (edge, &near) in nears.iter().enumerate() {
-        let place = &mut next[near as usize];
-        order[*place as usize] = edge as u32;
-        *place += 1;
-    }
-    order
 }
 
 /// Cuts the order into groups of whole lists.

@@ -21,7 +21,7 @@ const BUCKETS: u64 = 1 << 10;
 const CHUNK_WORDS: usize = 1 << 14;
 
 /// Memory that partitions may use, and where they go when it is used up.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     folder: PathBuf,
     allowed: usize,
     held: AtomicUsize,
@@ -29,13 +29,18 @@ pub(super) struct Memory {
 
 impl Memory {
     /// So many bytes; what is above goes to a file in `folder`, which ends with the partition.
-    pub(super) fn new(folder: &Path, allowed: usize) -> Self {
+    pub(crate) fn new(folder: &Path, allowed: usize) -> Self {
         Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0) }
+    }
+
+    /// As many bytes as there are.
+    pub(crate) fn unbounded() -> Self {
+        Self { folder: PathBuf::new(), allowed: usize::MAX, held: AtomicUsize::new(0) }
     }
 }
 
 /// Records by ranges of near nodes.
-pub(super) struct Partition<'m> {
+pub(crate) struct Partition<'m> {
     memory: &'m Memory,
     /// Words of a record.
     width: usize,
@@ -64,14 +69,14 @@ enum Chunk {
 
 /// Memory that a thread keeps between pieces.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     starts: Vec<usize>,
     words: Vec<u32>,
 }
 
 impl<'m> Partition<'m> {
     /// For about so many records of `width` words, of which the first is a node below `nodes`.
-    pub(super) fn new(memory: &'m Memory, records: u64, nodes: u32, width: usize) -> Self {
+    pub(crate) fn new(memory: &'m Memory, records: u64, nodes: u32, width: usize) -> Self {
         let wanted = (records / BUCKET_RECORDS).clamp(1, BUCKETS);
         let mut shift = 0;
         while u64::from(nodes.saturating_sub(1) >> shift) + 1 > wanted {
@@ -88,19 +93,24 @@ impl<'m> Partition<'m> {
         }
     }
 
-    pub(super) fn buckets(&self) -> usize {
+    /// Words of a record.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn buckets(&self) -> usize {
         self.buckets.len()
     }
 
     /// The nodes of a bucket; of the last one, some may not exist.
-    pub(super) fn nodes(&self, bucket: usize) -> std::ops::Range<u32> {
+    pub(crate) fn nodes(&self, bucket: usize) -> std::ops::Range<u32> {
         // 2^32 nodes in one bucket do not occur: nodes are fewer.
         let first = (bucket as u64) << self.shift;
         first as u32..((first + (1u64 << self.shift)).min(u64::from(u32::MAX))) as u32
     }
 
     /// Adds records: their near nodes, and the other words as columns.
-    pub(super) fn push(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
+    pub(crate) fn push(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
         debug_assert_eq!(columns.len() + 1, self.width);
         let Scratch { starts, words } = scratch;
         starts.clear();
@@ -227,7 +237,7 @@ impl<'m> Partition<'m> {
     }
 
     /// The records of a bucket, in runs of whole ones; the bucket is empty afterwards.
-    pub(super) fn take(&self, bucket: usize) -> Result<Vec<Vec<u32>>> {
+    pub(crate) fn take(&self, bucket: usize) -> Result<Vec<Vec<u32>>> {
         let Bucket { full, last } = std::mem::take(&mut *self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner));
         let mut runs = Vec::with_capacity(full.len() + 1);
         for chunk in full {
