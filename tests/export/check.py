@@ -108,11 +108,12 @@ def readable(text):
     return "".join(letter if fits_xml(letter) else "\ufffd" for letter in text)
 
 
-def graphml_values(values, owner):
-    """As networkx should see them: it leaves out empty texts."""
+def graphml_values(values, owner, alone):
+    """As networkx should see them. Which of its parsers is there decides whether empty texts are seen at all."""
     shown = {}
     for name, value in values.items():
-        name = f"{owner}.{name}" if name == "kind" else name
+        # Of another kind in another type that is in the file.
+        name = f"{owner}.{name}" if name == "kind" and not alone else name
         if isinstance(value, dict):
             shown.update({f"{name}.{part}": part_value for part, part_value in value.items()})
         elif isinstance(value, list):
@@ -140,13 +141,13 @@ def check_graphml_nodes(graph, types):
     same("graphml: nodes", graph.number_of_nodes(), sum(map(len, planted.values())))
     for node_type, nodes in planted.items():
         for key, values in nodes.items():
-            found = dict(graph.nodes[identity(node_type, key)])
+            found = {name: value for name, value in graph.nodes[identity(node_type, key)].items() if value != ""}
             same("graphml: type", found.pop("type"), node_type)
             same("graphml: key", found.pop("key"), readable(key))
             same("graphml: label", found.pop("label"), readable(values.get("symbol", values.get("name", key))))
             if "gait" in found:
                 found["gait"] = tuple(map(single, found["gait"].split(" ")))
-            same(f"graphml: {node_type} {key}", found, graphml_values(values, node_type))
+            same(f"graphml: {node_type} {key}", found, graphml_values(values, node_type, len(planted) == 1))
 
 
 def networkx_edges(graph):

@@ -113,7 +113,7 @@ impl Planted {
             give("age", Value::Number(number));
             give("total_counts", Value::Number(-0.0));
             give("time", Value::Time(-(key.len() as i64) << 40));
-            give("celltype", Value::Category(["B cell", "T cell", "None"][key.len() % 3].to_owned()));
+            give("celltype", Value::Category(["B cell", "T cell", "None"][number as usize % 3].to_owned()));
             give("note", Value::Text(texts[number as usize % texts.len()].to_owned()));
             give("gait", Value::Vector(vec![0.1, number as f32, f32::MIN_POSITIVE / 2.0]));
             give("reads", Value::Count(number as u64 * 1_000_003));
