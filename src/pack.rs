@@ -22,26 +22,19 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     let Some(&least) = values.iter().min() else { return };
     let longest = length(values.iter().fold(0, |all, &value| all | (value - least)));
-    // Of long runs a sample tells how long the values are.
+    // Of long runs a sample tells how long the values are; its places shift, so that no period hides from it.
     let step = (values.len() / SAMPLE).max(1);
-    let mut of_length = [0u64; 65];
-    for &value in values.iter().step_by(step) {
-        of_length[length(value - least)] += step as u64;
-    }
-    let (mut width, mut best) = (longest, (values.len() * longest).div_ceil(8) as u64);
-    let mut longer = 0;
-    for candidate in (0..longest).rev() {
-        longer += of_length[candidate + 1];
-        // One byte for the distance, and the high bits in groups of seven.
-        let bytes = (values.len() * candidate).div_ceil(8) as u64 + longer * (1 + (longest - candidate).div_ceil(7) as u64);
-        if bytes < best {
-            (width, best) = (candidate, bytes);
-        }
-    }
-    let mut exceptions = if width == longest { 0 } else { values.iter().filter(|&&value| (value - least) >> width > 0).count() };
-    if exceptions * 8 > values.len() {
+    let sample = (0..values.len() / step).map(|at| values[at * step + at % step]);
+    let mut width = shortest(longest, values.len(), step, sample.map(|value| length(value - least)));
+    let beyond = |width: usize| match width {
+        64.. => 0,
+        width => values.iter().filter(|&&value| (value - least) >> width > 0).count(),
+    };
+    let mut exceptions = beyond(width);
+    if step > 1 && exceptions * 8 > values.len() {
         // The sample told too little.
-        (width, exceptions) = (longest, 0);
+        width = shortest(longest, values.len(), 1, values.iter().map(|&value| length(value - least)));
+        exceptions = beyond(width);
     }
     put_varint(out, least);
     out.push(width as u8);
@@ -76,6 +69,23 @@ fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
         }
     }
     out.extend_from_slice(&pending.to_le_bytes()[..filled.div_ceil(8) as usize]);
+}
+
+/// The width that makes the whole shortest: of `count` values, of which some lengths are given, each standing for `each`.
+fn shortest(longest: usize, count: usize, each: usize, lengths: impl Iterator<Item = usize>) -> usize {
+    let mut of_length = [0usize; 65];
+    lengths.for_each(|length| of_length[length] += each);
+    let (mut width, mut best) = (longest, (count * longest).div_ceil(8));
+    let mut longer = 0;
+    for candidate in (0..longest).rev() {
+        longer += of_length[candidate + 1];
+        // One byte for the distance, and the high bits in groups of seven.
+        let bytes = (count * candidate).div_ceil(8) + longer * (1 + (longest - candidate).div_ceil(7));
+        if bytes < best {
+            (width, best) = (candidate, bytes);
+        }
+    }
+    width
 }
 
 /// Values that tell how long those of a run are.
