@@ -522,7 +522,7 @@ impl Record<'_> {
     }
 
     /// Calls `visit` with every record. The widths that occur most are known to the compiler.
-    fn each(&self, runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
+    fn each(&self, runs: &[Vec<u32>], visit: impl FnMut(&[u32])) {
         fn of_width<const N: usize>(runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
             runs.iter().flat_map(|run| run.as_chunks::<N>().0).for_each(|record| visit(record));
         }
@@ -531,7 +531,7 @@ impl Record<'_> {
             3 => of_width::<3>(runs, visit),
             4 => of_width::<4>(runs, visit),
             5 => of_width::<5>(runs, visit),
-            width => runs.iter().flat_map(|run| run.chunks_exact(width)).for_each(|record| visit(record)),
+            width => runs.iter().flat_map(|run| run.chunks_exact(width)).for_each(visit),
         }
     }
 
