@@ -110,10 +110,10 @@ impl<'p> Group<'p> {
     }
 
     /// Names and each row's code, -1 where it is missing, in the smallest type that holds them.
-    pub fn categorical<'a>(
+    pub fn categorical(
         &self,
         name: &str,
-        names: &[&'a str],
+        names: &[&str],
         length: usize,
         codes: impl Iterator<Item = Option<usize>>,
     ) -> Result<()> {
