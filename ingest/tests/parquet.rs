@@ -389,7 +389,7 @@ fn a_missing_time_is_not_that_of_the_row_before() {
 /// Keys far apart, negative and at the ends of 64 bits.
 #[test]
 fn integers_of_any_range_are_keys() {
-    let keys = vec![i64::MIN, -7, 0, 3, 1 << 40, i64::MAX];
+    let keys = [i64::MIN, -7, 0, 3, 1 << 40, i64::MAX];
     let mut random = Random(5);
     let pairs: Vec<(i64, i64)> = (0..500).map(|_| (keys[random.below(6) as usize], keys[random.below(6) as usize])).collect();
     let ends = [pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), pairs.iter().map(|pair| pair.1).collect()];
