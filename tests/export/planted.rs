@@ -33,9 +33,12 @@ attributes.how = { kind = "category" }
 "#;
 
 pub struct Planted {
-    pub nodes: Vec<(&'static str, String, Vec<(&'static str, Value)>)>,
+    pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
 }
+
+/// Type, key, and values by the names of attributes.
+pub type Node = (&'static str, String, Vec<(&'static str, Value)>);
 
 pub struct Edge {
     pub relation: &'static str,
@@ -117,7 +120,7 @@ impl Planted {
             give("note", Value::Text(texts[number as usize % texts.len()].to_owned()));
             give("gait", Value::Vector(vec![0.1, number as f32, f32::MIN_POSITIVE / 2.0]));
             give("reads", Value::Count(number as u64 * 1_000_003));
-            give("doublet", Value::Boolean(number as u64 % 2 == 0));
+            give("doublet", Value::Boolean((number as u64).is_multiple_of(2)));
             values.push(("kind", Value::Category(key.clone())));
             self.nodes.push(("cell", key.clone(), values));
         }
