@@ -63,10 +63,10 @@ fn assert_says(shown: &str, parts: &[&str]) {
 fn a_store_without_one_of_its_entries_says_which_and_is_not_changed() {
     for (entry, opening, loading) in [
         ("STORE", "a folder without the file STORE", "STORE: the store's marker is damaged: it is missing beside a database"),
-        ("db", "s.relata/db: the database is damaged: it is missing. Run `relata check`", "/db: the database is damaged"),
+        ("db", "s.relata/db: the database is damaged: it is missing. `relata check`", "/db: the database is damaged"),
         (
             "segments",
-            "s.relata/segments: the folder of the segments is damaged: it is missing. Run `relata check`",
+            "s.relata/segments: the folder of the segments is damaged: it is missing. `relata check`",
             "/segments: the folder of the segments",
         ),
     ] {
@@ -118,7 +118,7 @@ fn a_segment_that_is_missing_is_named_with_what_to_do() {
     let findings = Store::open(&made.store()).unwrap().check();
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!((&findings[0].path, findings[0].found.as_str()), (&segment, "it is missing"));
-    assert_says(&made.refused(), &["00000000.segment: the segment is damaged: it is missing. Run `relata check`"]);
+    assert_says(&made.refused(), &["00000000.segment: the segment is damaged: it is missing. `relata check`"]);
 }
 
 /// Sets the version of a file to 9: a number at byte 8, behind the magic, in each of the formats.
