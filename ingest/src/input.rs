@@ -14,6 +14,7 @@ const BUFFER: usize = 1 << 17;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A source's file: where it is, how large, its hash, and how far it has been read.
+#[derive(Clone)]
 pub struct Input {
     path: PathBuf,
     bytes: u64,

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 
 use rayon::prelude::*;
 use relata::progress;
@@ -19,56 +20,85 @@ pub struct Options {
     pub again: bool,
 }
 
-/// A source, found on the disk and matched with a format; nothing of it is read but its hash.
+/// A source, found on the disk and matched with a format.
 struct Found<'m> {
     source: &'m Source,
     input: Input,
     format: &'static dyn Format,
+    /// Without hash and fingerprint until [`Hashes::name`] adds them.
     record: SourceRecord,
 }
 
 /// Finds every source before the first is read, so that a missing last file does not cost the time of the others.
-fn find<'m>(manifest: &'m Manifest, options: Options) -> Result<Vec<Found<'m>>> {
+fn find(manifest: &Manifest) -> Result<Vec<Found<'_>>> {
     let mut found = Vec::new();
     for source in &manifest.sources {
         let input = Input::open(&manifest.path_of(source)?)?;
         let format = formats::of(manifest, source, &input)?;
         manifest.check_settings(source, format.name(), format.settings())?;
         format.check(manifest, source)?;
-        found.push((source, input, format));
-    }
-    let total = found.iter().map(|(_, input, _)| input.bytes()).sum();
-    let bar = progress::bytes("hashing", total, options.quiet);
-    let mut before = format!("{} {:?}", env!("CARGO_PKG_VERSION"), (&manifest.dataset, &manifest.schema));
-    let mut sources = Vec::new();
-    let hash = |(_, input, _): &(&Source, Input, &dyn Format)| {
-        let sha256 = input.sha256();
-        bar.inc(input.bytes());
-        sha256
-    };
-    // All outcomes are awaited, so that of several errors always the first is told.
-    let hashes: Vec<Result<String>> = found.par_iter().map(hash).collect();
-    for ((source, input, format), sha256) in found.into_iter().zip(hashes) {
-        let sha256 = sha256?;
-        let settings = serde_json::to_string(source).expect("settings are texts, numbers and maps of them");
-        let own = format!("{before}\n{sha256}\n{}\n{settings}", format.name());
-        let fingerprint: String = Sha256::digest(own.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        before.clone_from(&fingerprint);
         let record = SourceRecord {
             dataset: manifest.dataset.name.clone(),
             name: manifest.name_of(source)?,
             path: source.path.get_ref().clone(),
             format: format.name().to_owned(),
-            sha256,
             bytes: input.bytes(),
             loader: env!("CARGO_PKG_VERSION").to_owned(),
-            fingerprint,
-            tally: Tally::default(),
+            ..SourceRecord::default()
         };
-        sources.push(Found { source, input, format, record });
+        found.push(Found { source, input, format, record });
     }
-    bar.finish_and_clear();
-    Ok(sources)
+    Ok(found)
+}
+
+/// The hashes of sources, in their order: computed by a thread of their own, so that what must be read anyway is read
+/// meanwhile.
+struct Hashes {
+    coming: Receiver<Result<String>>,
+    /// What the next fingerprint builds on: a source means what it means after those before it.
+    before: String,
+}
+
+impl Hashes {
+    fn begin(manifest: &Manifest, sources: &[Found<'_>], options: Options) -> Result<Self> {
+        let (sender, coming) = std::sync::mpsc::channel();
+        let inputs: Vec<Input> = sources.iter().map(|found| found.input.clone()).collect();
+        let total = inputs.iter().map(Input::bytes).sum();
+        let bar = progress::bytes("hashing", total, options.quiet);
+        let hash = move || {
+            // As many at once as there are threads, told in their order.
+            for inputs in inputs.chunks(rayon::current_num_threads()) {
+                let hash = |input: &Input| {
+                    let hash = input.sha256();
+                    bar.inc(input.bytes());
+                    hash
+                };
+                let hashes: Vec<Result<String>> = inputs.par_iter().map(hash).collect();
+                if hashes.into_iter().any(|hash| sender.send(hash).is_err()) {
+                    // The load has ended with an error.
+                    break;
+                }
+            }
+            bar.finish_and_clear();
+        };
+        let thread = std::thread::Builder::new().name("hashing".to_owned()).spawn(hash);
+        thread.map_err(Error::io(Path::new("hashing"), "cannot begin a thread"))?;
+        let before = format!("{} {:?}", env!("CARGO_PKG_VERSION"), (&manifest.dataset, &manifest.schema));
+        Ok(Self { coming, before })
+    }
+
+    /// Adds hash and fingerprint to the next source's record.
+    fn name(&mut self, found: &mut Found<'_>) -> Result<()> {
+        let lost = || Error::content(found.input.path(), "the file", "its hash was not computed: the thread that does so ended");
+        let sha256 = self.coming.recv().map_err(|_| lost())??;
+        let settings = serde_json::to_string(found.source).expect("settings are texts, numbers and maps of them");
+        let own = format!("{}\n{sha256}\n{}\n{settings}", self.before, found.format.name());
+        let fingerprint: String = Sha256::digest(own.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.before.clone_from(&fingerprint);
+        found.record.sha256 = sha256;
+        found.record.fingerprint = fingerprint;
+        Ok(())
+    }
 }
 
 fn read(
@@ -95,8 +125,13 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
     let mut backend = DryBackend::new(manifest.schema.clone());
     let mut resolvers = Resolvers::new();
     let mut sources = Vec::new();
-    for mut found in find(manifest, options)? {
-        found.record.tally = read(manifest, &found, &mut backend, &mut resolvers, options)?;
+    let mut found = find(manifest)?;
+    let mut hashes = Hashes::begin(manifest, &found, options)?;
+    for found in &mut found {
+        found.record.tally = read(manifest, found, &mut backend, &mut resolvers, options)?;
+        hashes.name(found)?;
+    }
+    for found in found {
         sources.push(found.record);
     }
     Ok(Report { dataset: manifest.dataset.name.clone(), sources, unchanged: Vec::new(), others: Vec::new(), snapshot: None })
@@ -110,7 +145,7 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
 /// # Errors
 /// When a file, the manifest or the store is at fault; the store is then as it was.
 pub fn run(manifest: &Manifest, path: &Path, options: Options) -> Result<Report> {
-    let sources = find(manifest, options)?;
+    let sources = find(manifest)?;
     let is_new = make_folder(path)?;
     let outcome = run_into(manifest, sources, path, options);
     let is_foreign = matches!(outcome, Err(Error::Store(relata::Error::Locked { .. })));
@@ -136,7 +171,7 @@ fn make_folder(path: &Path) -> Result<bool> {
     }
 }
 
-fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
+fn run_into(manifest: &Manifest, mut sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
     let mut store = Store::open_or_create(path)?;
     let mut load = store.begin(&manifest.schema)?;
     let mut resolvers = Resolvers::new();
@@ -150,6 +185,13 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
     let mut committed: HashMap<String, SourceRecord> = HashMap::new();
     for record in load.sources() {
         committed.insert(format!("{}\n{}", record.dataset, record.name), record.clone());
+    }
+    let mut hashes = Hashes::begin(manifest, &sources, options)?;
+    let is_known = |found: &Found<'_>| committed.contains_key(&format!("{}\n{}", found.record.dataset, found.record.name));
+    // What the store may have already is hashed first; else there is nothing that a hash could decide.
+    let are_named = !options.again && sources.iter().any(is_known);
+    if are_named {
+        sources.iter_mut().try_for_each(|found| hashes.name(found))?;
     }
     let is_current = |load: &Load<'_>, record: &SourceRecord| {
         !options.again && load.is_current(&record.dataset, &record.name, &record.fingerprint)
@@ -172,6 +214,9 @@ fn run_into(manifest: &Manifest, sources: Vec<Found<'_>>, path: &Path, options: 
         } else {
             load.begin_source(dataset, name)?;
             found.record.tally = read(manifest, &found, &mut load, &mut resolvers, options)?;
+            if !are_named {
+                hashes.name(&mut found)?;
+            }
             found.record.tally = load.end_source(found.record.clone())?;
         }
         report.sources.push(found.record);

@@ -77,6 +77,8 @@ mod store;
 mod writing;
 
 #[cfg(test)]
+mod encodings;
+#[cfg(test)]
 mod tests;
 
 pub use check::{Checked, Finding};

@@ -10,6 +10,7 @@ use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationI
 use super::Store;
 use super::dictionary::Owner;
 use super::key::Run;
+use super::names::Names;
 use super::nodes::NodeSet;
 use super::overlay::Overlay;
 use super::posting::{MISSING, NO_TIME};
@@ -39,10 +40,13 @@ impl Store {
         };
         let mut writer = SnapshotWriter::create(&self.path, &self.commit.schema)?;
         let schema = &self.commit.schema;
-        let mut numbers = Vec::with_capacity(schema.node_types().len());
-        for node_type in schema.node_type_ids() {
-            numbers.push(pass.nodes(node_type, &mut writer)?);
+        let node_types: Vec<NodeTypeId> = schema.node_type_ids().collect();
+        let named = node_types.par_iter().map(|&node_type| pass.named(node_type)).collect::<Result<Vec<_>>>()?;
+        let mut numbers = Vec::with_capacity(named.len());
+        for (&node_type, named) in node_types.iter().zip(&named) {
+            numbers.push(named.write(node_type, &mut writer)?);
         }
+        drop(named);
         for node_type in schema.node_type_ids() {
             for attribute in (0..schema.node(node_type).attributes.len() as u16).map(AttributeId) {
                 pass.column(node_type, attribute, &numbers[node_type.index()], &mut writer)?;
@@ -65,6 +69,25 @@ struct Pass<'s> {
     /// See [`overlay`](super::overlay).
     layers: Vec<(u32, Arc<Segment>)>,
     bar: ProgressBar,
+}
+
+/// The live nodes of a type in the order of their keys.
+struct Named {
+    names: Names,
+    nodes: Vec<u32>,
+}
+
+impl Named {
+    fn write(&self, node_type: NodeTypeId, writer: &mut SnapshotWriter) -> Result<Numbers> {
+        let Self { names, nodes } = self;
+        let keys: Vec<&str> = nodes.iter().map(|&node| names.get(node)).collect();
+        writer.nodes(node_type, &keys)?;
+        let mut new = vec![ABSENT; names.len() as usize];
+        for (at, &node) in (0u32..).zip(nodes) {
+            new[node as usize] = at;
+        }
+        Ok(Numbers { new, count: nodes.len() })
+    }
 }
 
 /// The nodes of a type in the snapshot.
@@ -91,7 +114,8 @@ impl Numbers {
 }
 
 impl Pass<'_> {
-    fn nodes(&self, node_type: NodeTypeId, writer: &mut SnapshotWriter) -> Result<Numbers> {
+    /// The live nodes of a type.
+    fn named(&self, node_type: NodeTypeId) -> Result<Named> {
         let mut named = NodeSet::default();
         for (layer, segment) in &self.layers {
             for block in segment.run(Run::Nodes { node_type }) {
@@ -108,13 +132,7 @@ impl Pass<'_> {
             return Err(self.unknown(node_type, node));
         }
         nodes.par_sort_unstable_by_key(|&node| (prefix(names.get(node)), names.get(node)));
-        let keys: Vec<&str> = nodes.iter().map(|&node| names.get(node)).collect();
-        writer.nodes(node_type, &keys)?;
-        let mut new = vec![ABSENT; names.len() as usize];
-        for (at, &node) in (0u32..).zip(&nodes) {
-            new[node as usize] = at;
-        }
-        Ok(Numbers { new, count: nodes.len() })
+        Ok(Named { names, nodes })
     }
 
     fn column(

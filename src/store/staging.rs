@@ -178,34 +178,45 @@ impl Edges {
     /// Writes edges that come by ascending sources.
     fn write_ascending(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
         let segment = writer.number();
-        let mut order: Vec<u32> = (0..self.sources.len() as u32).collect();
-        let mut groups = grouped(&mut order, &self.sources);
-        for groups in groups.chunks_mut(GROUPS) {
-            let sort_and_encode = |encoding: &mut Encoding, group: &mut &mut [u32]| {
-                for list in group.chunk_by_mut(|&a, &b| self.sources[a as usize] == self.sources[b as usize]) {
-                    let key = |&edge: &u32| {
-                        (self.targets[edge as usize], self.times.get(edge as usize).copied().unwrap_or(NO_TIME), edge)
-                    };
-                    if !list.is_sorted_by_key(key) {
-                        list.sort_unstable_by_key(key);
-                    }
-                }
-                let fills = group.chunks(BLOCK_EDGES).map(|edges| {
-                    move |block: &mut Postings| {
-                        let gather = |from: &[u32], to: &mut Vec<u32>| to.extend(edges.iter().map(|&edge| from[edge as usize]));
-                        gather(&self.sources, &mut block.nears);
-                        gather(&self.targets, &mut block.fars);
-                        block.times.extend(edges.iter().filter_map(|&edge| self.times.get(edge as usize).copied()));
-                        block.attributes.resize_with(self.attributes.len(), Vec::new);
-                        self.attributes.iter().zip(&mut block.attributes).for_each(|(from, to)| gather(from, to));
-                    }
-                });
-                encoding.frames(segment, run, fills)
-            };
-            let frames: Vec<Frames> = groups.par_iter_mut().map_init(Encoding::default, sort_and_encode).collect();
+        for groups in grouped(&self.sources).chunks(GROUPS) {
+            let encode = |encoding: &mut Encoding, group: &Range<usize>| self.frames_of(group.clone(), segment, run, encoding);
+            let frames: Vec<Frames> = groups.par_iter().map_init(Encoding::default, encode).collect();
             frames.iter().try_for_each(|frames| writer.put(frames))?;
         }
         Ok(())
+    }
+
+    /// The blocks of a range of whole lists.
+    fn frames_of(&self, group: Range<usize>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
+        let key = |edge: usize| (self.sources[edge], self.targets[edge], self.times.get(edge).copied().unwrap_or(NO_TIME));
+        if group.clone().is_sorted_by_key(key) {
+            let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
+            let fills = blocks.map(|range| {
+                move |block: &mut Postings| {
+                    block.nears.extend_from_slice(&self.sources[range.clone()]);
+                    block.fars.extend_from_slice(&self.targets[range.clone()]);
+                    block.times.extend_from_slice(self.times.get(range.clone()).unwrap_or_default());
+                    block.attributes.resize_with(self.attributes.len(), Vec::new);
+                    for (from, to) in self.attributes.iter().zip(&mut block.attributes) {
+                        to.extend_from_slice(&from[range.clone()]);
+                    }
+                }
+            });
+            return encoding.frames(segment, run, fills);
+        }
+        let mut order: Vec<usize> = group.collect();
+        order.sort_unstable_by_key(|&edge| (key(edge), edge));
+        let fills = order.chunks(BLOCK_EDGES).map(|edges| {
+            move |block: &mut Postings| {
+                let gather = |from: &[u32], to: &mut Vec<u32>| to.extend(edges.iter().map(|&edge| from[edge]));
+                gather(&self.sources, &mut block.nears);
+                gather(&self.targets, &mut block.fars);
+                block.times.extend(edges.iter().filter_map(|&edge| self.times.get(edge).copied()));
+                block.attributes.resize_with(self.attributes.len(), Vec::new);
+                self.attributes.iter().zip(&mut block.attributes).for_each(|(from, to)| gather(from, to));
+            }
+        });
+        encoding.frames(segment, run, fills)
     }
 }
 
@@ -397,16 +408,16 @@ fn starts(nears: &[u32], nodes: usize) -> Vec<u32> {
     starts
 }
 
-/// Cuts the order into groups of whole lists.
-fn grouped<'o>(mut order: &'o mut [u32], nears: &[u32]) -> Vec<&'o mut [u32]> {
+/// Cuts ascending nodes into groups of whole lists.
+fn grouped(nears: &[u32]) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
-    while !order.is_empty() {
-        let mut end = GROUP_EDGES.min(order.len());
-        let last = nears[order[end - 1] as usize];
-        end += order[end..].partition_point(|&edge| nears[edge as usize] == last);
-        let (group, rest) = order.split_at_mut(end);
-        groups.push(group);
-        order = rest;
+    let mut start = 0;
+    while start < nears.len() {
+        let mut end = (start + GROUP_EDGES).min(nears.len());
+        let last = nears[end - 1];
+        end += nears[end..].partition_point(|&near| near == last);
+        groups.push(start..end);
+        start = end;
     }
     groups
 }
