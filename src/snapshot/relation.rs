@@ -142,7 +142,7 @@ impl SnapshotWriter {
         pass_on: Option<&Partition<'_>>,
     ) -> Result<()> {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
-        let mut sections = self.sections(shape, found, direction, near_count);
+        let mut sections = self.sections(shape, found, direction, near_count)?;
         // Enough for every thread to have one while another ends.
         let at_once = 4 * rayon::current_num_threads();
         let buckets: Vec<usize> = (0..from.buckets()).collect();
@@ -187,12 +187,16 @@ impl SnapshotWriter {
     }
 
     /// Places of a direction's sections in the file.
-    fn sections(&mut self, shape: &Shape, found: &Found, direction: Direction, near_count: u32) -> Sections {
+    fn sections(&mut self, shape: &Shape, found: &Found, direction: Direction, near_count: u32) -> Result<Sections> {
         let key = |part| SectionKey::of(part, shape.id.0).toward(direction);
-        let offsets = self.begin(key(Part::EdgeOffsets), (u64::from(near_count) + 1) * 8);
+        let mut offsets = self.begin(key(Part::EdgeOffsets), (u64::from(near_count) + 1) * 8);
+        self.put(&mut offsets, bytemuck::bytes_of(&0u64))?;
         let targets = self.begin(key(Part::EdgeTargets), found.edges * 4);
         let words = times::words_of(found.edges as usize, found.coding.width) as u64;
-        let times = shape.timed.then(|| self.begin(key(Part::EdgeTimesPacked), times::HEAD as u64 + 8 * words));
+        let mut times = shape.timed.then(|| self.begin(key(Part::EdgeTimesPacked), times::HEAD as u64 + 8 * words));
+        if let Some(times) = &mut times {
+            self.put(times, bytemuck::cast_slice(&found.coding.head()))?;
+        }
         let present = shape.columns.iter().zip(&found.present).filter(|&(_, &present)| present);
         let columns = present
             .map(|(&at, _)| {
@@ -201,17 +205,11 @@ impl SnapshotWriter {
             })
             .collect();
         let packer = shape.timed.then(|| Packer::new(found.coding.width));
-        Sections { offsets, targets, times, columns, packer, edges: 0, begun: false, coding: found.coding }
+        Ok(Sections { offsets, targets, times, columns, packer, edges: 0 })
     }
 
     fn append(&mut self, sections: &mut Sections, rows: &Rows) -> Result<()> {
-        let mut offsets = Vec::with_capacity(rows.degrees.len() + 1);
-        let mut words = Vec::new();
-        if !sections.begun {
-            sections.begun = true;
-            offsets.push(0);
-            words.extend(sections.coding.head());
-        }
+        let mut offsets = Vec::with_capacity(rows.degrees.len());
         for &degree in &rows.degrees {
             sections.edges += u64::from(degree);
             offsets.push(sections.edges);
@@ -219,6 +217,7 @@ impl SnapshotWriter {
         self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
         self.put(&mut sections.targets, bytemuck::cast_slice(&rows.fars))?;
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
+            let mut words = Vec::new();
             packer.pack(&rows.codes, &mut words);
             self.put(times, bytemuck::cast_slice(&words))?;
         }
@@ -236,10 +235,8 @@ struct Sections {
     times: Option<Section>,
     columns: Vec<Section>,
     packer: Option<Packer>,
-    coding: Coding,
     /// How many edges were appended.
     edges: u64,
-    begun: bool,
 }
 
 /// What a thread keeps while it gathers pieces.

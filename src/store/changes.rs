@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Schema, Value};
 
-use super::key::{BlockKey, Run};
-use super::nodes::{self, NodeSet};
+use super::key::Run;
+use super::nodes::NodeSet;
 use super::overlay::ends;
 use super::pairs;
 use super::posting::{Decoder, MISSING, NO_TIME};
@@ -195,10 +195,10 @@ impl Changes {
         staging.write(writer)?;
         staging::write_nodes(&self.named(schema), writer)?;
         for (&node_type, deleted) in &self.deleted {
-            write_list(Run::DeletedNodes { node_type }, &deleted.keys().copied().collect::<Vec<_>>(), writer)?;
+            staging::write_list(Run::DeletedNodes { node_type }, &deleted.keys().copied().collect::<Vec<_>>(), writer)?;
         }
         for (run, list) in unset {
-            write_list(run, &list, writer)?;
+            staging::write_list(run, &list, writer)?;
         }
         for (relation, list) in hidden {
             write_pairs(Run::HiddenEdges { relation }, &list, writer)?;
@@ -272,24 +272,11 @@ impl Changes {
     }
 }
 
-fn write_list(run: Run, list: &[u32], writer: &mut SegmentWriter) -> Result<()> {
-    let mut frames = Frames::new(writer.number());
-    for block in list.chunks(nodes::BLOCK_NODES) {
-        let key = BlockKey { run, first: block[0], number: 0 };
-        frames.add(key, block[block.len() - 1], |out| out.extend_from_slice(&nodes::encode(block)));
-    }
-    writer.put(&frames)
-}
-
-/// A node with many hidden edges fills several blocks, which its number tells apart.
 fn write_pairs(run: Run, list: &[(u32, u32)], writer: &mut SegmentWriter) -> Result<()> {
     let mut frames = Frames::new(writer.number());
-    let (mut before, mut number) = (None, 0);
     for block in list.chunks(pairs::BLOCK_PAIRS) {
         let (first, last) = (block[0].0, block[block.len() - 1].0);
-        number = if before == Some(first) { number + 1 } else { 0 };
-        before = Some(first);
-        frames.add(BlockKey { run, first, number }, last, |out| out.extend_from_slice(&pairs::encode(block)));
+        frames.add(run, first, last, |out| out.extend_from_slice(&pairs::encode(block)));
     }
     writer.put(&frames)
 }

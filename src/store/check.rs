@@ -10,7 +10,7 @@ use super::Store;
 use super::dictionary::{self, Owner};
 use super::key::Run;
 use super::nodes::NodeSet;
-use super::posting::{Decoder, NO_TIME, Postings};
+use super::posting::{Decoder, Postings};
 use super::segment::{Block, EdgeStats, EdgeTimes, Segment, SegmentEntry};
 use crate::{Error, Result, progress};
 
@@ -207,9 +207,9 @@ impl Store {
                 );
             }
             let told = committed.get(&relation).and_then(|known| known.times);
-            if let Some(told) = told.filter(|told| *told != outgoing.times()) {
+            if let Some(told) = told.filter(|told| *told != outgoing.times) {
                 let record = format!("the times of {}", schema.relation_title(relation));
-                found(record, format!("{:?}, expected {told:?}", outgoing.times()));
+                found(record, format!("{:?}, expected {told:?}", outgoing.times));
             }
         }
     }
@@ -220,34 +220,21 @@ impl Store {
 struct Edges {
     count: u64,
     sum: u64,
-    /// The smallest and the largest, where there is one.
-    times: Option<(i64, i64)>,
-    /// How many have no time.
-    untimed: u64,
+    /// Of outgoing ones as the commit record tells them; incoming ones may hold ends alone.
+    times: EdgeTimes,
 }
 
 impl Edges {
     fn add(&mut self, postings: &Postings, direction: Direction) {
-        for (edge, (&near, &far)) in postings.nears.iter().zip(&postings.fars).enumerate() {
+        for (&near, &far) in postings.nears.iter().zip(&postings.fars) {
             let (source, target) = match direction {
                 Direction::Outgoing => (near, far),
                 Direction::Incoming => (far, near),
             };
-            let time = postings.times.get(edge).copied().unwrap_or(NO_TIME);
-            match self.times.as_mut() {
-                _ if time == NO_TIME => self.untimed += 1,
-                Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
-                None => self.times = Some((time, time)),
-            }
             self.sum = self.sum.wrapping_add(mixed(u64::from(source) << 32 | u64::from(target)));
         }
         self.count += postings.len() as u64;
-    }
-
-    /// As the commit record tells them; of outgoing ones only, since incoming ones may hold ends alone.
-    fn times(&self) -> EdgeTimes {
-        let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
-        EdgeTimes { first, last, missing: self.untimed > 0 }
+        self.times = self.times.and(EdgeTimes::of(&postings.times, postings.len()));
     }
 }
 

@@ -12,7 +12,7 @@ use super::engine::Tree;
 use super::fits::{self, setting};
 use super::lock::utc;
 use super::names::Names;
-use super::segment::{self, SegmentWriter};
+use super::segment::{self, SegmentWriter, Written};
 use crate::disk::sync_folder;
 use crate::{Error, Result};
 
@@ -92,11 +92,10 @@ impl Edit<'_> {
         fits::key(self.schema(), node_type, key)?;
         let node = match self.store.names(node_type)?.find(key) {
             Some(node) => node,
-            None => self.new_names(node_type)?.insert(key).ok_or_else(|| Error::Limit {
-                what: format!("keys of {}", self.schema().node(node_type).name),
-                found: 1 << 32,
-                most: (1 << 32) - 1,
-            })?,
+            None => {
+                let what = format!("keys of {}", self.schema().node(node_type).name);
+                self.new_names(node_type)?.number(key, || what)?
+            }
         };
         self.changes.upsert_node(node_type, node);
         Ok(node)
@@ -133,15 +132,7 @@ impl Edit<'_> {
     /// When the attribute is no category.
     pub fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
         fits::category(self.schema(), relation, attribute, name)?;
-        let names = match self.categories.entry((relation, attribute)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(free) => free.insert(self.store.read_names(Owner::Categories(relation, attribute))?),
-        };
-        names.insert(name).ok_or_else(|| Error::Limit {
-            what: "categories of an attribute".to_owned(),
-            found: 1 << 32,
-            most: (1 << 32) - 1,
-        })
+        self.store.category(&mut self.categories, relation, attribute, name)
     }
 
     /// Makes this the one edge of a relation between two nodes, whatever was between them before; a symmetric edge in either
@@ -211,8 +202,7 @@ impl Edit<'_> {
         let changes = std::mem::take(&mut self.changes);
         let store = &*self.store;
         let before = &store.commit;
-        let next_segment =
-            number.checked_add(1).ok_or(Error::Limit { what: "segments".to_owned(), found: 1 << 32, most: (1 << 32) - 1 })?;
+        let next_segment = segment::after(number)?;
         let (mut edits, changes, mut records) = if before.edits.len() < MOST_EDITS {
             (before.edits.clone(), changes, Vec::new())
         } else {
@@ -222,9 +212,7 @@ impl Edit<'_> {
         records.push(record);
         let mut writer = SegmentWriter::create(&store.path, number)?;
         changes.write(store.schema(), &mut writer)?;
-        let (segment, blocks, syncing) = writer.finish()?;
-        // Waited for before anything else may fail, so that its file can be removed.
-        syncing.wait()?;
+        let Written { entry: segment, blocks } = writer.finish()?;
         let names = self.nodes.values().chain(self.categories.values()).map(Names::bytes).sum::<usize>();
         store.expect_space(segment::index_bytes(&blocks) + names, 2 * segment.bytes + current_snapshot_bytes(store))?;
         store.engine.put(Tree::Blocks, segment::index_pages(number, &blocks))?;

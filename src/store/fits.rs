@@ -1,15 +1,17 @@
 //! Whether keys, values and edges fit the schema: the same for loads and edits.
 
-use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, Value};
+use relata_schema::{Attribute, AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, Value};
 
-use super::posting::NO_TIME;
+use super::EdgeBatch;
+use super::posting::{MISSING, NO_TIME};
+use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 
 /// The longest key, name or text, in bytes.
 pub(super) const LONGEST_TEXT: usize = 1 << 28;
 
 /// What is expected of the times of a relation without a time attribute.
-pub(super) const NO_TIMES: &str = "none: the relation has no time attribute";
+const NO_TIMES: &str = "none: the relation has no time attribute";
 
 /// The name of a node type.
 pub(super) fn type_name(schema: &Schema, node_type: NodeTypeId) -> Result<&str> {
@@ -100,8 +102,7 @@ pub(super) fn edge(
             (_, EdgeValue::Number(number)) => !number.is_infinite(),
         };
         if !fits {
-            let expected = format!("a {} (a category's code comes from `category`)", attribute.kind);
-            return Err(setting(&format!("{}, {}", title(), attribute.name), format!("{value:?}"), expected));
+            return Err(unfit(&title(), attribute, format!("{value:?}")));
         }
     }
     if time.is_some_and(|time| !timed || time == NO_TIME) {
@@ -109,6 +110,56 @@ pub(super) fn edge(
         return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
     }
     Ok(())
+}
+
+/// A batch has a column an attribute, each of its kind and as long as the others, and times only where there is an attribute
+/// for them. `categories` tells how many codes an attribute has.
+pub(super) fn batch(
+    schema: &Schema,
+    id: RelationId,
+    batch: &EdgeBatch<'_>,
+    categories: impl Fn(AttributeId) -> u32,
+) -> Result<()> {
+    let known = relation(schema, id)?;
+    let title = || schema.relation_title(id);
+    let edges = batch.sources.len();
+    let lengths = batch.attributes.iter().map(EdgeColumn::len).chain([batch.times.len()]);
+    if batch.targets.len() != edges || lengths.into_iter().any(|length| length != 0 && length != edges) {
+        return Err(setting(&format!("edges of {}", title()), "columns of different lengths".to_owned(), edges.to_string()));
+    }
+    if batch.attributes.len() != known.attributes.len() {
+        let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
+        return Err(setting("a batch's columns", batch.attributes.len().to_string(), expected));
+    }
+    let mut timed = false;
+    for ((at, attribute), column) in (0u16..).zip(&known.attributes).zip(batch.attributes) {
+        timed |= attribute.kind == AttributeKind::Time;
+        let found = match (attribute.kind, column) {
+            (_, column) if column.is_empty() => continue,
+            (AttributeKind::Category, EdgeColumn::Category(codes)) => {
+                let names = categories(AttributeId(at));
+                codes.iter().find(|&&code| code >= names && code != MISSING).map(|code| format!("category {code}"))
+            }
+            (AttributeKind::Category | AttributeKind::Time, _) => Some("numbers".to_owned()),
+            (_, EdgeColumn::Category(_)) => Some("categories".to_owned()),
+            (_, EdgeColumn::Number(numbers)) => {
+                numbers.iter().find(|number| number.is_infinite()).map(|number| number.to_string())
+            }
+        };
+        if let Some(found) = found {
+            return Err(unfit(&title(), attribute, found));
+        }
+    }
+    if !timed && !batch.times.is_empty() {
+        return Err(setting(&format!("the times of {}", title()), "some".to_owned(), NO_TIMES.to_owned()));
+    }
+    Ok(())
+}
+
+/// The error for an edge's value of another kind than its attribute's.
+fn unfit(title: &str, attribute: &Attribute, found: String) -> Error {
+    let expected = format!("a {} (a category's code comes from `category`)", attribute.kind);
+    setting(&format!("{title}, {}", attribute.name), found, expected)
 }
 
 pub(super) fn setting(setting: &str, found: String, expected: String) -> Error {

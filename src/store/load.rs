@@ -1,23 +1,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use relata_schema::{
-    AttributeId, AttributeKind, EdgeValue, NodeTypeId, Relation, RelationId, Schema, SourceRecord, Tally, Value,
-};
+use relata_schema::{AttributeId, AttributeKind, EdgeValue, NodeTypeId, RelationId, Schema, SourceRecord, Tally, Value};
 
 use super::Store;
 use super::commit::{Commit, Source};
 use super::dictionary::{self, Owner};
 use super::edit::DATASET as EDITS;
 use super::engine::Tree;
-use super::fits::{self, NO_TIMES, setting};
+use super::fits::{self, setting};
 use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
-use super::posting::MISSING;
-use super::segment::{self, Segment};
+use super::segment::{self, Segment, Written};
 use super::staging::{self, Staging};
-use super::writing::{Writing, Written};
+use super::writing::Writing;
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
@@ -238,11 +235,7 @@ impl<'s> Load<'s> {
         fits::key(&self.schema, node_type, key)?;
         self.names(node_type)?;
         let names = self.nodes[node_type.index()].get_mut().expect("the line above reads them");
-        let node = names.insert(key).ok_or_else(|| Error::Limit {
-            what: format!("keys of {}", self.schema.node(node_type).name),
-            found: 1 << 32,
-            most: (1 << 32) - 1,
-        })?;
+        let node = names.number(key, || format!("keys of {}", self.schema.node(node_type).name))?;
         self.name(node_type, node)?;
         Ok(node)
     }
@@ -291,30 +284,20 @@ impl<'s> Load<'s> {
             }
             Ok(())
         };
-        let (kept, brought): (Vec<usize>, Vec<&Listed>) = (self.untouched().collect(), self.listed.iter().collect());
-        for at in kept {
-            for entry in &self.store.commit.sources[at].segments {
-                read(&*self.store.segment(entry)?)?;
-            }
+        let committed = |at: usize| &self.store.commit.sources[at].segments;
+        for entry in self.untouched().flat_map(committed) {
+            read(&*self.store.segment(entry)?)?;
         }
-        for listed in brought {
+        for listed in &self.listed {
             match listed {
-                Listed::Kept(at) => {
-                    for entry in &self.store.commit.sources[*at].segments {
-                        read(&*self.store.segment(entry)?)?;
-                    }
-                }
+                Listed::Kept(at) => committed(*at).iter().try_for_each(|entry| read(&*self.store.segment(entry)?))?,
                 Listed::Brought { segments, .. } => {
-                    for &number in segments {
-                        read(&self.own_segment(number)?)?;
-                    }
+                    segments.iter().try_for_each(|&number| read(&self.own_segment(number)?))?;
                 }
             }
         }
         if let Some(current) = &self.current {
-            for &number in &current.segments {
-                read(&self.own_segment(number)?)?;
-            }
+            current.segments.iter().try_for_each(|&number| read(&self.own_segment(number)?))?;
             texts.extend(current.staging.values(node_type, attribute).iter().cloned().filter_map(text));
         }
         texts.retain(|&node, _| !overlay.hides_value(0, node_type, attribute, node));
@@ -348,17 +331,7 @@ impl<'s> Load<'s> {
     /// When the attribute is no category.
     pub fn category(&mut self, relation: RelationId, attribute: AttributeId, name: &str) -> Result<u32> {
         fits::category(&self.schema, relation, attribute, name)?;
-        let names = match self.categories.entry((relation, attribute)) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                free.insert(self.store.read_names(Owner::Categories(relation, attribute))?)
-            }
-        };
-        names.insert(name).ok_or_else(|| Error::Limit {
-            what: "categories of an attribute".to_owned(),
-            found: 1 << 32,
-            most: (1 << 32) - 1,
-        })
+        self.store.category(&mut self.categories, relation, attribute, name)
     }
 
     /// Adds an edge. `time` is that of the relation's time attribute; `attributes` holds one value an attribute of the
@@ -402,10 +375,9 @@ impl<'s> Load<'s> {
     /// # Errors
     /// As there, and when the columns differ in length; nothing of the batch is added then.
     pub fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
-        let Some(known) = self.schema.relations().get(relation.index()) else {
-            return Err(setting("relation", format!("number {}", relation.0), "one of the load's schema".to_owned()));
-        };
-        self.expect_batch(relation, known, batch)?;
+        let categories = |at| self.categories.get(&(relation, at)).map_or(0, Names::len);
+        fits::batch(&self.schema, relation, batch, categories)?;
+        let known = self.schema.edge(relation);
         let (near, far) = (known.source, known.target);
         self.name_all(near, batch.sources)?;
         self.name_all(far, batch.targets)?;
@@ -413,44 +385,6 @@ impl<'s> Load<'s> {
         current.staging.edges(relation, batch);
         current.edges += batch.sources.len() as u64;
         self.spill_when_full()
-    }
-
-    /// Sees that a batch fits its relation.
-    fn expect_batch(&self, relation: RelationId, known: &Relation, batch: &EdgeBatch<'_>) -> Result<()> {
-        let title = || self.schema.relation_title(relation);
-        let edges = batch.sources.len();
-        let lengths = batch.attributes.iter().map(EdgeColumn::len).chain([batch.times.len()]);
-        if batch.targets.len() != edges || lengths.into_iter().any(|length| length != 0 && length != edges) {
-            return Err(setting(&format!("edges of {}", title()), "columns of different lengths".to_owned(), edges.to_string()));
-        }
-        if batch.attributes.len() != known.attributes.len() {
-            let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
-            return Err(setting("a batch's columns", batch.attributes.len().to_string(), expected));
-        }
-        let mut timed = false;
-        for ((at, attribute), column) in (0u16..).zip(&known.attributes).zip(batch.attributes) {
-            timed |= attribute.kind == AttributeKind::Time;
-            let found = match (attribute.kind, column) {
-                (_, column) if column.is_empty() => continue,
-                (AttributeKind::Category, EdgeColumn::Category(codes)) => {
-                    let names = self.categories.get(&(relation, AttributeId(at))).map_or(0, Names::len);
-                    codes.iter().find(|&&code| code >= names && code != MISSING).map(|code| format!("category {code}"))
-                }
-                (AttributeKind::Category | AttributeKind::Time, _) => Some("numbers".to_owned()),
-                (_, EdgeColumn::Category(_)) => Some("categories".to_owned()),
-                (_, EdgeColumn::Number(numbers)) => {
-                    numbers.iter().find(|number| number.is_infinite()).map(|number| number.to_string())
-                }
-            };
-            if let Some(found) = found {
-                let expected = format!("a {} (a category's code comes from `Load::category`)", attribute.kind);
-                return Err(setting(&format!("{}, {}", title(), attribute.name), found, expected));
-            }
-        }
-        if !timed && !batch.times.is_empty() {
-            return Err(setting(&format!("the times of {}", title()), "some".to_owned(), NO_TIMES.to_owned()));
-        }
-        Ok(())
     }
 
     /// Notes that the source names nodes.
@@ -547,7 +481,6 @@ impl<'s> Load<'s> {
         let categories = self.categories.iter().map(|(&(relation, at), names)| (Owner::Categories(relation, at), names));
         let committed = &self.store.commit.dictionaries;
         let dictionaries = dictionary::append_all(&self.store.engine, committed, nodes.chain(categories))?;
-        self.writing.finish()?;
         sync_folder(&segment::folder(&self.store.path))?;
         self.store.engine.flush()?;
         let before = &self.store.commit;
@@ -744,9 +677,7 @@ impl<'s> Load<'s> {
             return Ok(());
         }
         let number = self.next_segment;
-        let next =
-            number.checked_add(1).ok_or(Error::Limit { what: "segments".to_owned(), found: 1 << 32, most: (1 << 32) - 1 })?;
-        self.next_segment = next;
+        self.next_segment = segment::after(number)?;
         current.segments.push(number);
         let named = last.then(|| current.named.clone());
         let allowed = self.options.staging_bytes / 2;

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::{Error, Result};
+
 /// Distinct names, numbered from 0 as they come. One buffer holds the text, so that a million names cost little besides it.
 #[derive(Clone, Default)]
 pub(super) struct Names {
@@ -53,6 +55,11 @@ impl Names {
                 Some(number)
             }
         }
+    }
+
+    /// [`insert`](Self::insert), with the error for names beyond the limit; `what` says of what there are too many.
+    pub(super) fn number(&mut self, name: &str, what: impl FnOnce() -> String) -> Result<u32> {
+        self.insert(name).ok_or_else(|| Error::Limit { what: what(), found: 1 << 32, most: (1 << 32) - 1 })
     }
 
     /// The number of the name, or the slot where it would go.

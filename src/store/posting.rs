@@ -16,6 +16,7 @@
 //! lists' first values and the gaps of all others, each packed; the writer takes the shorter.
 
 use crate::pack::{Malformed, Reader, put_packed, put_varint};
+use crate::snapshot::EdgeBlock;
 
 /// The most edges in one block: about 4 KiB where an edge takes 8 bytes, and a microsecond or two to decode.
 pub(super) const BLOCK_EDGES: usize = 512;
@@ -24,7 +25,7 @@ pub(super) const BLOCK_EDGES: usize = 512;
 pub(super) const NO_TIME: i64 = i64::MIN;
 
 /// An attribute's 32 bits where it is missing; as a number it would be a NaN, which no edge carries.
-pub(super) const MISSING: u32 = u32::MAX;
+pub(super) const MISSING: u32 = EdgeBlock::MISSING;
 
 /// Edges as columns, sorted by near node, time and far node.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -14,7 +14,7 @@ use super::names::Names;
 use super::nodes::NodeSet;
 use super::overlay::Overlay;
 use super::posting::{MISSING, NO_TIME};
-use super::segment::{Block, Segment};
+use super::segment::{Block, EdgeTimes, Segment};
 use crate::snapshot::{EdgeBlock, EdgeStream, SnapshotId, SnapshotWriter};
 use crate::{Error, Result, progress};
 
@@ -172,11 +172,9 @@ impl Pass<'_> {
             .collect();
         let edges = self.store.edges_of_all_layers(relation);
         let stats = self.store.commit.segments().flat_map(|entry| &entry.edges).filter(|stats| stats.relation == relation);
-        let span = stats.map(|stats| stats.times).try_fold((i64::MAX, i64::MIN), |(first, last), times| {
-            times.map(|times| (times.first.min(first), times.last.max(last)))
-        });
+        let span = stats.map(|stats| stats.times).try_fold(EdgeTimes::NONE, |all, times| Some(all.and(times?)));
         // What is hidden may be the first or the last.
-        let times = span.filter(|_| self.overlay.is_empty());
+        let times = span.filter(|_| self.overlay.is_empty()).map(|span| (span.first, span.last));
         let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges, times };
         let mut categories = vec![Vec::new(); known.attributes.len()];
         for (at, attribute) in (0u16..).zip(&known.attributes) {

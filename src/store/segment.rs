@@ -17,9 +17,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
-use rayon::prelude::*;
 use relata_schema::{RelationId, Schema, Value};
 use serde::{Deserialize, Serialize};
 
@@ -74,19 +72,31 @@ pub(super) struct EdgeTimes {
     pub missing: bool,
 }
 
+impl Default for EdgeTimes {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl EdgeTimes {
+    /// Of no edge.
+    pub(super) const NONE: Self = Self { first: i64::MAX, last: i64::MIN, missing: false };
+
     /// Of `edges` edges with these times: one an edge, or none at all where none has a time.
     pub(super) fn of(times: &[i64], edges: usize) -> Self {
-        let of_part = |times: &[i64]| {
-            // The least of all is no time but a missing one.
-            let first = times.iter().map(|&time| if time == NO_TIME { i64::MAX } else { time }).min();
-            let missing = times.iter().filter(|&&time| time == NO_TIME).count();
-            (first.unwrap_or(i64::MAX), times.iter().copied().max().unwrap_or(i64::MIN), missing)
-        };
-        let none = || (i64::MAX, i64::MIN, 0);
-        let both = |one: (i64, i64, usize), other: (i64, i64, usize)| (one.0.min(other.0), one.1.max(other.1), one.2 + other.2);
-        let (first, last, missing) = times.par_chunks(1 << 16).map(of_part).reduce(none, both);
-        Self { first, last, missing: missing > 0 || times.len() < edges }
+        // The least of all is no time but a missing one.
+        let first = times.iter().map(|&time| if time == NO_TIME { i64::MAX } else { time }).min();
+        let last = times.iter().copied().max();
+        Self {
+            first: first.unwrap_or(i64::MAX),
+            last: last.unwrap_or(i64::MIN),
+            missing: times.len() < edges || times.contains(&NO_TIME),
+        }
+    }
+
+    /// Of these edges and others.
+    pub(super) fn and(self, others: Self) -> Self {
+        Self { first: self.first.min(others.first), last: self.last.max(others.last), missing: self.missing || others.missing }
     }
 }
 
@@ -121,8 +131,11 @@ impl Frames {
         Self { segment, bytes: Vec::new(), blocks: Vec::new() }
     }
 
-    /// Appends a block, whose payload `write` appends. Keys ascend strictly.
-    pub(super) fn add(&mut self, key: BlockKey, last: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a block of the nodes from `first` to `last`, whose payload `write` appends. Blocks ascend by run and first
+    /// node; of several with the same ones, which a node with much in it fills, the number tells them apart.
+    pub(super) fn add(&mut self, run: Run, first: u32, last: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.blocks.last().map(|block| block.key).filter(|key| (key.run, key.first) == (run, first));
+        let key = BlockKey { run, first, number: before.map_or(0, |before| before.number + 1) };
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&head(self.segment, key, last, 0));
         write(&mut self.bytes);
@@ -171,22 +184,14 @@ pub(super) struct SegmentWriter {
     edges: Vec<EdgeStats>,
 }
 
+/// A segment that is written: what the commit record says of it, and its blocks.
+pub(super) struct Written {
+    pub entry: SegmentEntry,
+    pub blocks: Vec<Block>,
+}
+
 /// Bytes of a segment that are written back at a time.
 const WRITE_BACK: u64 = 8 << 20;
-
-/// A segment that is written and is on its way to the disk.
-pub(super) struct Syncing {
-    path: PathBuf,
-    file: JoinHandle<std::io::Result<()>>,
-}
-
-impl Syncing {
-    /// Returns when the file is on the disk. The folder's entry is synced by the commit.
-    pub(super) fn wait(self) -> Result<()> {
-        let synced = self.file.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked")));
-        synced.map_err(Error::io(&self.path, "cannot write the segment"))
-    }
-}
 
 impl SegmentWriter {
     pub(super) fn create(store: &Path, number: u32) -> Result<Self> {
@@ -237,18 +242,14 @@ impl SegmentWriter {
         self.edges.push(edges);
     }
 
-    /// Begins to sync the file while the caller goes on.
-    pub(super) fn finish(mut self) -> Result<(SegmentEntry, Vec<Block>, Syncing)> {
+    /// Returns when the file is on the disk. The folder's entry is synced by the commit.
+    pub(super) fn finish(mut self) -> Result<Written> {
         let file = self.file.take().expect("only `finish` and `drop` take it");
-        let failed = |source| Error::Io { path: self.path.clone(), action: "cannot write the segment", source };
-        let file = match file.into_inner() {
-            Ok(file) => std::thread::Builder::new().name("segment".to_owned()).spawn(move || file.sync_all()),
-            Err(error) => Err(error.into_error()),
-        };
-        let file = file.map_err(|error| {
+        let synced = file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all());
+        if let Err(error) = synced {
             let _ = std::fs::remove_file(&self.path);
-            failed(error)
-        })?;
+            return Err(Error::io(&self.path, "cannot write the segment")(error));
+        }
         let entry = SegmentEntry {
             number: self.number,
             blocks: self.blocks.len() as u64,
@@ -256,8 +257,7 @@ impl SegmentWriter {
             edges: std::mem::take(&mut self.edges),
             hash: *self.hasher.finalize().as_bytes(),
         };
-        let syncing = Syncing { path: self.path.clone(), file };
-        Ok((entry, std::mem::take(&mut self.blocks), syncing))
+        Ok(Written { entry, blocks: std::mem::take(&mut self.blocks) })
     }
 }
 
@@ -287,6 +287,11 @@ pub(super) fn index_pages(number: u32, blocks: &[Block]) -> impl Iterator<Item =
 /// The most bytes that a segment's index takes, before sled's own.
 pub(super) fn index_bytes(blocks: &[Block]) -> usize {
     blocks.len() * (KEY_BYTES + 10) + blocks.len().div_ceil(PAGE_BLOCKS) * (16 + CHECKSUM_BYTES)
+}
+
+/// The number after a segment's.
+pub(super) fn after(number: u32) -> Result<u32> {
+    number.checked_add(1).ok_or(Error::Limit { what: "segments".to_owned(), found: 1 << 32, most: (1 << 32) - 1 })
 }
 
 /// Removes a segment's file and index.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Value};
 
-use super::key::{BlockKey, Run};
+use super::key::Run;
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
@@ -109,8 +109,7 @@ impl Staging {
         self.bytes = 0;
         for (relation, edges) in std::mem::take(&mut self.edges) {
             edges.write(relation, writer)?;
-            let times = EdgeTimes::of(&edges.times, edges.sources.len());
-            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(times) });
+            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span()) });
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;
@@ -132,9 +131,23 @@ impl Edges {
         incoming.write(Run::Postings { relation, direction: Direction::Incoming }, segment, writer)
     }
 
+    fn span(&self) -> EdgeTimes {
+        if self.times.is_empty() {
+            return EdgeTimes::of(&[], self.sources.len());
+        }
+        let parts = self.times.par_chunks(GROUP_EDGES).map(|times| EdgeTimes::of(times, times.len()));
+        parts.reduce(|| EdgeTimes::NONE, EdgeTimes::and)
+    }
+
+    /// Whether they come by source, target and time.
+    fn is_sorted(&self) -> bool {
+        let key = |edge: usize| (self.sources[edge], self.targets[edge], self.times.get(edge).copied().unwrap_or(NO_TIME));
+        (1..self.sources.len()).into_par_iter().with_min_len(GROUP_EDGES).all(|edge| key(edge - 1) <= key(edge))
+    }
+
     fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
-        if self.sources.is_sorted() {
-            return self.write_ascending(run, writer);
+        if self.is_sorted() {
+            return self.write_sorted(run, writer);
         }
         let memory = Memory::unbounded();
         let partition = self.partition(&memory)?;
@@ -175,48 +188,29 @@ impl Edges {
         Ok(partition)
     }
 
-    /// Writes edges that come by ascending sources.
-    fn write_ascending(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
+    /// Writes edges that come in the order of the blocks.
+    fn write_sorted(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
         let segment = writer.number();
         for groups in grouped(&self.sources).chunks(GROUPS) {
-            let encode = |encoding: &mut Encoding, group: &Range<usize>| self.frames_of(group.clone(), segment, run, encoding);
+            let encode = |encoding: &mut Encoding, group: &Range<usize>| {
+                let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
+                let fills = blocks.map(|range| {
+                    move |block: &mut Postings| {
+                        block.nears.extend_from_slice(&self.sources[range.clone()]);
+                        block.fars.extend_from_slice(&self.targets[range.clone()]);
+                        block.times.extend_from_slice(self.times.get(range.clone()).unwrap_or_default());
+                        block.attributes.resize_with(self.attributes.len(), Vec::new);
+                        for (from, to) in self.attributes.iter().zip(&mut block.attributes) {
+                            to.extend_from_slice(&from[range.clone()]);
+                        }
+                    }
+                });
+                encoding.frames(segment, run, fills)
+            };
             let frames: Vec<Frames> = groups.par_iter().map_init(Encoding::default, encode).collect();
             frames.iter().try_for_each(|frames| writer.put(frames))?;
         }
         Ok(())
-    }
-
-    /// The blocks of a range of whole lists.
-    fn frames_of(&self, group: Range<usize>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
-        let key = |edge: usize| (self.sources[edge], self.targets[edge], self.times.get(edge).copied().unwrap_or(NO_TIME));
-        if group.clone().is_sorted_by_key(key) {
-            let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
-            let fills = blocks.map(|range| {
-                move |block: &mut Postings| {
-                    block.nears.extend_from_slice(&self.sources[range.clone()]);
-                    block.fars.extend_from_slice(&self.targets[range.clone()]);
-                    block.times.extend_from_slice(self.times.get(range.clone()).unwrap_or_default());
-                    block.attributes.resize_with(self.attributes.len(), Vec::new);
-                    for (from, to) in self.attributes.iter().zip(&mut block.attributes) {
-                        to.extend_from_slice(&from[range.clone()]);
-                    }
-                }
-            });
-            return encoding.frames(segment, run, fills);
-        }
-        let mut order: Vec<usize> = group.collect();
-        order.sort_unstable_by_key(|&edge| (key(edge), edge));
-        let fills = order.chunks(BLOCK_EDGES).map(|edges| {
-            move |block: &mut Postings| {
-                let gather = |from: &[u32], to: &mut Vec<u32>| to.extend(edges.iter().map(|&edge| from[edge]));
-                gather(&self.sources, &mut block.nears);
-                gather(&self.targets, &mut block.fars);
-                block.times.extend(edges.iter().filter_map(|&edge| self.times.get(edge).copied()));
-                block.attributes.resize_with(self.attributes.len(), Vec::new);
-                self.attributes.iter().zip(&mut block.attributes).for_each(|(from, to)| gather(from, to));
-            }
-        });
-        encoding.frames(segment, run, fills)
     }
 }
 
@@ -239,13 +233,8 @@ impl Records {
 
     /// Sorts them by source, target, time and attributes, and encodes them.
     fn frames(&self, nodes: Range<u32>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
-        let mut next = vec![0u32; nodes.len() + 1];
-        for record in self.words.chunks_exact(self.width) {
-            next[(record[0] - nodes.start) as usize + 1] += 1;
-        }
-        for node in 1..next.len() {
-            next[node] += next[node - 1];
-        }
+        let nears = self.words.chunks_exact(self.width).map(|record| record[0] - nodes.start);
+        let mut next = starts(nears, nodes.len());
         let mut order = vec![0u32; self.words.len() / self.width];
         for (edge, record) in (0u32..).zip(self.words.chunks_exact(self.width)) {
             let place = &mut next[(record[0] - nodes.start) as usize];
@@ -302,7 +291,7 @@ impl Incoming {
             }
             return Self { lists, sources: pairs.into_iter().map(|(_, source)| source).collect() };
         }
-        let mut next = starts(targets, nodes);
+        let mut next = starts(targets.iter().copied(), nodes);
         for target in 0..nodes {
             if next[target + 1] > next[target] {
                 lists.push((target as u32, next[target]));
@@ -378,14 +367,11 @@ impl Encoding {
     /// The blocks of a group, each filled by its turn of `fills`.
     fn frames(&mut self, segment: u32, run: Run, fills: impl Iterator<Item = impl FnOnce(&mut Postings)>) -> Frames {
         let mut frames = Frames::new(segment);
-        let (mut before, mut number) = (None, 0);
         for fill in fills {
             self.block.clear();
             fill(&mut self.block);
             let (first, last) = (self.block.nears[0], self.block.nears[self.block.len() - 1]);
-            number = if before == Some(first) { number + 1 } else { 0 };
-            before = Some(first);
-            frames.add(BlockKey { run, first, number }, last, |out| self.encoder.encode(&self.block, out));
+            frames.add(run, first, last, |out| self.encoder.encode(&self.block, out));
         }
         frames
     }
@@ -397,9 +383,9 @@ fn is_sparse(nodes: usize, edges: usize) -> bool {
 }
 
 /// Where the edges of each node begin when they are sorted by it, and the number of all.
-fn starts(nears: &[u32], nodes: usize) -> Vec<u32> {
+fn starts(nears: impl Iterator<Item = u32>, nodes: usize) -> Vec<u32> {
     let mut starts = vec![0u32; nodes + 1];
-    for &near in nears {
+    for near in nears {
         starts[near as usize + 1] += 1;
     }
     for node in 1..starts.len() {
@@ -450,7 +436,7 @@ fn write_column(
             expected: "values of the attribute's kind".to_owned(),
         })?;
         let last = block[block.len() - 1].0;
-        frames.add(BlockKey { run, first, number: 0 }, last, |out| out.extend_from_slice(&payload));
+        frames.add(run, first, last, |out| out.extend_from_slice(&payload));
         rest = behind;
     }
     writer.put(&frames)
@@ -459,16 +445,18 @@ fn write_column(
 /// Writes the nodes that a source names; `named` is by node type.
 pub(super) fn write_nodes(named: &[NodeSet], writer: &mut SegmentWriter) -> Result<()> {
     for (node_type, set) in (0u16..).zip(named) {
-        let run = Run::Nodes { node_type: NodeTypeId(node_type) };
-        let list: Vec<u32> = set.iter().collect();
-        let mut frames = Frames::new(writer.number());
-        for block in list.chunks(nodes::BLOCK_NODES) {
-            let key = BlockKey { run, first: block[0], number: 0 };
-            frames.add(key, block[block.len() - 1], |out| out.extend_from_slice(&nodes::encode(block)));
-        }
-        writer.put(&frames)?;
+        write_list(Run::Nodes { node_type: NodeTypeId(node_type) }, &set.iter().collect::<Vec<_>>(), writer)?;
     }
     Ok(())
+}
+
+/// Writes ascending nodes.
+pub(super) fn write_list(run: Run, list: &[u32], writer: &mut SegmentWriter) -> Result<()> {
+    let mut frames = Frames::new(writer.number());
+    for block in list.chunks(nodes::BLOCK_NODES) {
+        frames.add(run, block[0], block[block.len() - 1], |out| out.extend_from_slice(&nodes::encode(block)));
+    }
+    writer.put(&frames)
 }
 
 /// An edge attribute as 32 bits. NaN is missing.

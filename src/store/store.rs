@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -439,6 +440,21 @@ impl Store {
             Some(entry) => dictionary::read(&self.engine, entry, &self.commit.schema),
             None => Ok(Names::default()),
         }
+    }
+
+    /// The code of an edge category's name: the committed one, or one of those that a load or an edit has added.
+    pub(super) fn category(
+        &self,
+        own: &mut BTreeMap<(RelationId, AttributeId), Names>,
+        relation: RelationId,
+        attribute: AttributeId,
+        name: &str,
+    ) -> Result<u32> {
+        let names = match own.entry((relation, attribute)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(self.read_names(Owner::Categories(relation, attribute))?),
+        };
+        names.number(name, || "categories of an attribute".to_owned())
     }
 
     pub(super) fn dictionary(&self, owner: Owner) -> Option<&DictionaryEntry> {

@@ -7,20 +7,11 @@ use std::thread::JoinHandle;
 
 use super::fits::setting;
 use super::nodes::NodeSet;
-use super::segment::{Block, SegmentEntry, SegmentWriter, Syncing};
+use super::segment::{SegmentWriter, Written};
 use super::staging::{self, Staging};
 use crate::{Error, Result};
 
-/// The most segments that are synced at a time while the load goes on.
-const SYNCING: usize = 4;
-
-/// A segment that is written: what the commit record says of it, and its blocks.
-pub(super) struct Written {
-    pub entry: SegmentEntry,
-    pub blocks: Vec<Block>,
-}
-
-/// Segments that are being written, synced, or done with, by number.
+/// Segments that are being written, or done with, by number.
 #[derive(Default)]
 pub(super) struct Writing {
     state: Mutex<State>,
@@ -29,7 +20,6 @@ pub(super) struct Writing {
 #[derive(Default)]
 struct State {
     threads: VecDeque<Thread>,
-    syncing: VecDeque<Syncing>,
     written: BTreeMap<u32, Arc<Written>>,
     /// One could not be written, and what it would have held is lost.
     failed: bool,
@@ -40,7 +30,7 @@ struct Thread {
     number: u32,
     /// About how much memory it takes.
     bytes: usize,
-    handle: JoinHandle<Result<(Written, Syncing)>>,
+    handle: JoinHandle<Result<Written>>,
 }
 
 /// The most segments that are written at a time.
@@ -77,8 +67,7 @@ impl Writing {
             if let Some(named) = named {
                 staging::write_nodes(&named, &mut writer)?;
             }
-            let (entry, blocks, syncing) = writer.finish()?;
-            Ok((Written { entry, blocks }, syncing))
+            writer.finish()
         };
         let thread = std::thread::Builder::new().name("segment".to_owned()).spawn(write);
         let handle = match thread {
@@ -89,7 +78,7 @@ impl Writing {
         Ok(())
     }
 
-    /// A segment, when it is written.
+    /// A segment, when it is on the disk; the folder's entry is synced by the commit.
     ///
     /// # Errors
     /// When one could not be written.
@@ -101,25 +90,11 @@ impl Writing {
         state.written.get(&number).cloned().ok_or_else(lost)
     }
 
-    /// Returns when all segments are on the disk; the folder's entries are synced by the commit.
-    ///
-    /// # Errors
-    /// When one could not be written.
-    pub(super) fn finish(&self) -> Result<()> {
-        let mut state = self.state();
-        state.settle()?;
-        while let Some(oldest) = state.syncing.pop_front() {
-            oldest.wait().map_err(|error| state.fail(error))?;
-        }
-        Ok(())
-    }
-
     /// Ends what is under way, whatever comes of it.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         // The load was given up: there is nobody left to tell.
         state.threads.drain(..).for_each(|thread| drop(thread.handle.join()));
-        state.syncing.drain(..).for_each(|syncing| drop(syncing.wait()));
     }
 }
 
@@ -129,14 +104,6 @@ impl State {
         error
     }
 
-    /// Waits for all segments that are being written.
-    fn settle(&mut self) -> Result<()> {
-        while !self.threads.is_empty() {
-            self.settle_one()?;
-        }
-        if self.failed { Err(lost()) } else { Ok(()) }
-    }
-
     /// Waits for the oldest segment that is being written.
     fn settle_one(&mut self) -> Result<()> {
         if self.failed {
@@ -144,14 +111,8 @@ impl State {
         }
         let Some(Thread { number, handle, .. }) = self.threads.pop_front() else { return Ok(()) };
         let outcome = handle.join().unwrap_or_else(|_| Err(lost()));
-        let (written, syncing) = outcome.map_err(|error| self.fail(error))?;
+        let written = outcome.map_err(|error| self.fail(error))?;
         self.written.insert(number, Arc::new(written));
-        self.syncing.push_back(syncing);
-        while self.syncing.len() > SYNCING
-            && let Some(oldest) = self.syncing.pop_front()
-        {
-            oldest.wait().map_err(|error| self.fail(error))?;
-        }
         Ok(())
     }
 }
