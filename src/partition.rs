@@ -115,8 +115,9 @@ impl<'m> Partition<'m> {
         let Scratch { starts, words } = scratch;
         starts.clear();
         starts.resize(self.buckets.len() + 1, 0);
-        for &near in nears {
-            starts[(near >> self.shift) as usize + 1] += self.width;
+        // Neighbours in a run often have a bucket in common: it is counted, and filled, without going back to memory.
+        for run in nears.chunk_by(|&one, &next| one >> self.shift == next >> self.shift) {
+            starts[(run[0] >> self.shift) as usize + 1] += run.len() * self.width;
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
@@ -138,14 +139,18 @@ impl<'m> Partition<'m> {
     fn place(&self, nears: &[u32], columns: &[&[u32]], starts: &mut [usize], words: &mut [u32]) {
         fn unrolled<const N: usize>(nears: &[u32], columns: [&[u32]; N], shift: u32, starts: &mut [usize], words: &mut [u32]) {
             let columns = columns.map(|column| &column[..nears.len()]);
-            for (at, &near) in nears.iter().enumerate() {
-                let start = &mut starts[(near >> shift) as usize];
-                let record = &mut words[*start..*start + N + 1];
-                record[0] = near;
-                for (word, column) in record[1..].iter_mut().zip(columns) {
-                    *word = column[at];
+            let mut at = 0;
+            for run in nears.chunk_by(|&one, &next| one >> shift == next >> shift) {
+                let start = &mut starts[(run[0] >> shift) as usize];
+                let end = *start + run.len() * (N + 1);
+                for (record, &near) in words[*start..end].chunks_exact_mut(N + 1).zip(run) {
+                    record[0] = near;
+                    for (word, column) in record[1..].iter_mut().zip(columns) {
+                        *word = column[at];
+                    }
+                    at += 1;
                 }
-                *start += N + 1;
+                *start = end;
             }
         }
         match *columns {

@@ -144,7 +144,7 @@ impl SnapshotWriter {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
         let mut sections = self.sections(shape, found, direction, near_count)?;
         // Enough for every thread to have one while another ends.
-        let at_once = 4 * rayon::current_num_threads();
+        let at_once = 8 * rayon::current_num_threads();
         let buckets: Vec<usize> = (0..from.buckets()).collect();
         let pool = Pool::default();
         let mut ready: Vec<Rows> = Vec::new();
@@ -466,6 +466,32 @@ fn sort_bucket(
     }
 }
 
+/// Where the next edge of each near node goes. Of a node whose edges follow each other, memory is not asked again.
+struct Places<'s> {
+    first: u32,
+    starts: &'s mut [u32],
+    near: u32,
+    next: u32,
+}
+
+impl<'s> Places<'s> {
+    fn new(first: u32, starts: &'s mut [u32]) -> Self {
+        let next = starts.first().copied().unwrap_or(0);
+        Self { first, starts, near: first, next }
+    }
+
+    #[inline]
+    fn next(&mut self, near: u32) -> usize {
+        if near != self.near {
+            self.starts[(self.near - self.first) as usize] = self.next;
+            self.near = near;
+            self.next = self.starts[(near - self.first) as usize];
+        }
+        self.next += 1;
+        self.next as usize - 1
+    }
+}
+
 /// How a bucket's records read.
 struct Record<'f> {
     width: usize,
@@ -538,7 +564,16 @@ impl Record<'_> {
         rows.degrees.clear();
         rows.degrees.resize(nodes.len(), 0);
         let Rows { degrees, .. } = rows;
-        self.each(runs, |record| degrees[(record[0] - nodes.start) as usize] += 1);
+        // Records of a node often follow each other; a count that went through memory would wait for the one before.
+        let (mut near, mut count) = (nodes.start, 0);
+        self.each(runs, |record| {
+            if record[0] != near {
+                degrees[(near - nodes.start) as usize] += std::mem::take(&mut count);
+                near = record[0];
+            }
+            count += 1;
+        });
+        degrees[(near - nodes.start) as usize] += count;
         let mut next = 0;
         starts.clear();
         for &degree in &rows.degrees {
@@ -567,15 +602,13 @@ impl Record<'_> {
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
         let keys = room(keys, rows.edges());
-        let first = rows.first;
+        let mut places = Places::new(rows.first, starts);
         self.each(runs, |record| {
             let mut key = self.ends(record);
             for column in &self.columns {
                 key = key << 32 | u64::from(column.bits(record));
             }
-            let start = &mut starts[(record[0] - first) as usize];
-            keys[*start as usize] = key;
-            *start += 1;
+            keys[places.next(record[0])] = key;
         });
         let words = 32 * self.columns.len() as u32;
         rows.for_each_list(keys, |list| sort_numbers(list, spare, self.end_bits() + words));
@@ -595,14 +628,13 @@ impl Record<'_> {
         placed.iter_mut().for_each(|column| {
             room(column, edges);
         });
-        let first = rows.first;
+        let mut places = Places::new(rows.first, starts);
         self.each(runs, |record| {
-            let start = &mut starts[(record[0] - first) as usize];
-            keys[*start as usize] = self.ends(record);
+            let place = places.next(record[0]);
+            keys[place] = self.ends(record);
             for (to, column) in placed.iter_mut().zip(&self.columns) {
-                to[*start as usize] = column.bits(record);
+                to[place] = column.bits(record);
             }
-            *start += 1;
         });
         rows.columns.resize_with(self.columns.len(), Vec::new);
         rows.columns.iter_mut().for_each(Vec::clear);
