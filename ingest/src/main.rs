@@ -27,7 +27,7 @@ enum Command {
         #[arg(long)]
         quiet: bool,
     },
-    /// Load a manifest's files into a store, as one commit, and publish a snapshot
+    /// Load a manifest's files into a store, as one commit, and write a snapshot
     Run {
         /// The manifest, such as blood.toml
         manifest: PathBuf,
@@ -37,6 +37,9 @@ enum Command {
         /// Read every source again, also those that are as they were
         #[arg(long)]
         again: bool,
+        /// Commit the load and write no snapshot: readers see it after `relata snapshot`
+        #[arg(long)]
+        no_snapshot: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -77,11 +80,14 @@ fn execute(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Run { manifest, store, again, json, quiet } => {
-            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again })?;
+        Command::Run { manifest, store, again, no_snapshot, json, quiet } => {
+            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again, no_snapshot })?;
             print(&report, json)?;
-            if !json {
-                println!("\n{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));
+            let path = store.display();
+            match &report.snapshot {
+                _ if json => {}
+                Some(id) => println!("\n{path} now holds snapshot {id}"),
+                None => println!("\nno snapshot was written; `relata snapshot --store {path}` makes the load visible to readers"),
             }
             Ok(())
         }

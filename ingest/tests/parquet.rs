@@ -19,7 +19,7 @@ use relata_ingest::{Manifest, Options, plan, run};
 use relata_schema::{Direction, Tally};
 use support::{Content, Folder};
 
-const QUIET: Options = Options { quiet: true, again: false };
+const QUIET: Options = Options { quiet: true, again: false, no_snapshot: false };
 
 const SCHEMA: &str = r#"
 [node.user]
