@@ -4,7 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use rayon::prelude::*;
 use relata::progress;
-use relata::store::{Load, Store};
+use relata::store::{Load, LoadOptions, Store};
 use relata_schema::{SourceRecord, Tally};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +20,8 @@ pub struct Options {
     pub again: bool,
     /// Commit, and publish no snapshot: for many loads one after another, of which readers need only the last.
     pub no_snapshot: bool,
+    /// How much memory the store's side of the load takes.
+    pub load: LoadOptions,
 }
 
 /// A source, found on the disk and matched with a format.
@@ -176,7 +178,7 @@ fn make_folder(path: &Path) -> Result<bool> {
 
 fn run_into(manifest: &Manifest, mut sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
     let mut store = Store::open_or_create(path)?;
-    let mut load = store.begin(&manifest.schema)?;
+    let mut load = store.begin_with(&manifest.schema, options.load)?;
     let mut resolvers = Resolvers::new();
     let mut report = Report {
         dataset: manifest.dataset.name.clone(),

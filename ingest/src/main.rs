@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use relata::store::LoadOptions;
 use relata_ingest::{Manifest, Options, Report, formats, plan, run};
 
 #[derive(Parser)]
@@ -40,6 +41,9 @@ enum Command {
         /// Commit the load and write no snapshot: readers see it after `relata snapshot`
         #[arg(long)]
         no_snapshot: bool,
+        /// Memory for edges and values that wait to be written, in MiB: with less, a source becomes more segments
+        #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=32 << 10))]
+        memory: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -80,8 +84,9 @@ fn execute(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Run { manifest, store, again, no_snapshot, json, quiet } => {
-            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again, no_snapshot })?;
+        Command::Run { manifest, store, again, no_snapshot, memory, json, quiet } => {
+            let load = LoadOptions { staging_bytes: (memory as usize) << 20 };
+            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again, no_snapshot, load })?;
             print(&report, json)?;
             let path = store.display();
             match &report.snapshot {
