@@ -127,6 +127,22 @@ fn a_damaged_file_is_an_error_or_clearly_unchanged_and_never_a_panic() {
 }
 
 #[test]
+fn one_answer_is_checked_up_to_a_size() {
+    let store = tempfile::tempdir().unwrap();
+    let id = small(store.path());
+    let path = Snapshot::file_of(store.path(), &id);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let length = bytes.len() as u64;
+    assert_eq!(Snapshot::current_checked(store.path()).unwrap().id(), &id);
+    // The last section's last byte: opening does not notice it.
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Snapshot::current_checked(store.path()), Err(Error::Damaged { .. })));
+    assert!(matches!(Snapshot::current_checked_to(store.path(), length), Err(Error::Damaged { .. })));
+    assert_eq!(Snapshot::current_checked_to(store.path(), length - 1).unwrap().id(), &id);
+}
+
+#[test]
 fn another_version_is_named() {
     let store = tempfile::tempdir().unwrap();
     let id = small(store.path());

@@ -117,7 +117,7 @@ impl<'s> Asked<'s> {
     }
 
     /// A node's edges in the snapshot, in its order.
-    fn from_snapshot(&self, relation: usize, direction: Direction, node: u32) -> Vec<Edge> {
+    fn in_snapshot(&self, relation: usize, direction: Direction, node: u32) -> Vec<Edge> {
         let Side { adjacency, columns, categories } = &self.sides[relation][usize::from(direction == Direction::Incoming)];
         let value = |at: usize, edge: usize| match columns[at] {
             EdgeColumn::Number(numbers) => numbers.get(edge).filter(|number| !number.is_nan()).map(|number| number.to_bits()),
@@ -134,7 +134,7 @@ impl<'s> Asked<'s> {
     }
 
     /// The same straight from the store's blocks.
-    fn from_store(&self, relation: usize, direction: Direction, node: u32) -> Vec<Edge> {
+    fn in_store(&self, relation: usize, direction: Direction, node: u32) -> Vec<Edge> {
         let known = &RELATIONS[relation];
         let (near, far) = (&self.numbers[known.near(direction)].0, &self.numbers[known.far(direction)].1);
         let neighbors = self.store.neighbors(RelationId(relation as u16), direction, near[node as usize]).unwrap();
@@ -160,10 +160,10 @@ impl<'s> Asked<'s> {
         let expected = self.graph.edges(relation, direction, node);
         let told =
             || format!("{} {}: {} ({direction})", TYPES[start], self.graph.keys[start][node as usize], RELATIONS[relation].name);
-        let found = self.from_snapshot(relation, direction, node);
+        let found = self.in_snapshot(relation, direction, node);
         assert!(found.is_sorted_by_key(|edge| (edge.time, edge.far)), "{}: by time, then far node", told());
         assert_same(found, expected, || format!("{}, from the snapshot", told()));
-        let found = self.from_store(relation, direction, node);
+        let found = self.in_store(relation, direction, node);
         assert_same(found, expected, || format!("{}, from the store", told()));
 
         let (next, onward) = step(RELATIONS[relation].far(direction), random);
@@ -193,7 +193,7 @@ impl<'s> Asked<'s> {
             let number = self.store.find(NodeTypeId(start as u16), &self.graph.keys[start][node as usize]).unwrap();
             assert_eq!(number, Some(self.numbers[start].0[node as usize]), "{}", told());
             for first in expected.chunk_by(|one, other| one.far == other.far).map(|edges| &edges[0]) {
-                let found = self.from_store(next, onward, first.far);
+                let found = self.in_store(next, onward, first.far);
                 counts.stored += found.len() as u64;
                 let middle = &self.graph.keys[RELATIONS[relation].far(direction)][first.far as usize];
                 let told = || format!("{}, then {} ({onward}) of {middle}, from the store", told(), RELATIONS[next].name);
