@@ -85,7 +85,7 @@ impl Snapshot {
     }
 
     /// Opens the store's current snapshot for one answer that is shown and not kept: verifies all of it up to a size of 1 GiB,
-    /// which takes a second at most. Beyond that it would take many times as long as the answer, and what
+    /// a fifth of a second on two cores once it is in memory. Beyond that it would take many times as long as the answer, and what
     /// [`open`](Self::open) checks has to do; a warning says so.
     ///
     /// # Errors
