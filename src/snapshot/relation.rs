@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use relata_schema::{AttributeKind, Direction, RelationId};
@@ -16,7 +16,7 @@ use super::edges::{EdgeBlock, EdgeData, EdgeStream};
 use super::format::{Part, SectionKey};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
-use crate::partition::{Memory, Partition, Scratch};
+use crate::partition::{Partition, Scratch};
 use crate::{Error, Result};
 
 /// What a relation is, for its writing.
@@ -87,7 +87,7 @@ impl SnapshotWriter {
             is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
             columns,
         };
-        let memory = Memory::new(&self.folder, self.memory);
+        let memory = Arc::clone(&self.memory);
         let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
         let width = 2 + shape.gathered_time_words() + shape.columns.len();
         let outgoing = Partition::new(&memory, expected, shape.counts[0], width);

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, SourceRecord, Strand, Value};
 
@@ -9,6 +10,7 @@ use super::hold::{Hold, WRITING, drop_unheld};
 use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
 use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
+use crate::partition::Memory;
 use crate::{Error, Result};
 
 /// Name of the one file of a snapshot.
@@ -32,8 +34,8 @@ pub struct SnapshotWriter {
     entries: Vec<Entry>,
     pub(super) schema: Schema,
     pub(super) counts: Vec<u32>,
-    /// Bytes that sorting a relation's edges may take; the rest goes to a temporary file.
-    pub(super) memory: usize,
+    /// What sorting a relation's edges may take; the rest goes to a temporary file.
+    pub(super) memory: Arc<Memory>,
     published: bool,
 }
 
@@ -63,6 +65,7 @@ impl SnapshotWriter {
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
         let hold = Hold::writing(&file).map_err(Error::io(&path, "cannot hold the snapshot"))?;
+        let memory = Arc::new(Memory::new(&folder, MEMORY));
         let mut writer = Self {
             snapshots,
             folder,
@@ -72,7 +75,7 @@ impl SnapshotWriter {
             entries: Vec::new(),
             schema: schema.clone(),
             counts: vec![0; schema.node_types().len()],
-            memory: MEMORY,
+            memory,
             published: false,
         };
         let text = serde_json::to_vec(schema).map_err(|error| Error::Training(format!("cannot write the schema: {error}")))?;
@@ -84,7 +87,7 @@ impl SnapshotWriter {
     /// to a temporary file beside the snapshot.
     #[must_use]
     pub fn with_memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
+        self.memory = Arc::new(Memory::new(&self.folder, bytes));
         self
     }
 

@@ -32,12 +32,16 @@ pub struct EdgeBatch<'a> {
     pub attributes: &'a [EdgeColumn<'a>],
 }
 
+/// Staged bytes that become a segment while more is read: so threads that write have work early, and memory that one
+/// segment's blocks took serves the next.
+const SEGMENT_BYTES: usize = 128 << 20;
+
 /// Settings of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Memory for edges and values that wait to be written, in bytes. What is above becomes a segment early; a source of any
-    /// size loads, in more segments where there is less memory. An edge with one attribute takes 16 bytes, so the default
-    /// of 1 GiB holds 67 million. At most 32 GiB are used.
+    /// Memory for edges and values that wait to be written, in bytes (1 GiB by default, at most 32 GiB are used); reading
+    /// waits where it is used up. A source of any size loads, in segments of 128 MiB or half of this memory. An edge with
+    /// one attribute takes 16 bytes.
     pub staging_bytes: usize,
 }
 
@@ -649,8 +653,10 @@ impl<'s> Load<'s> {
 
     fn spill_when_full(&mut self) -> Result<()> {
         match &self.current {
-            // Half, because what was staged before may still be written.
-            Some(current) if current.staging.bytes() >= self.options.staging_bytes / 2 => self.write_segment(false),
+            // At most half, because what was staged before may still be written.
+            Some(current) if current.staging.bytes() >= SEGMENT_BYTES.min(self.options.staging_bytes / 2) => {
+                self.write_segment(false)
+            }
             _ => Ok(()),
         }
     }

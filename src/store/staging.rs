@@ -39,6 +39,7 @@ struct Edges {
     /// Empty where no edge so far has a time.
     times: Vec<i64>,
     attributes: Vec<Vec<u32>>,
+    span: EdgeTimes,
 }
 
 impl Staging {
@@ -59,6 +60,7 @@ impl Staging {
         if time.is_some() && edges.times.is_empty() {
             edges.times = vec![NO_TIME; edges.sources.len()];
         }
+        edges.span = edges.span.and(EdgeTimes::of(time.as_slice(), 1));
         edges.sources.push(source);
         edges.targets.push(target);
         if time.is_some() || !edges.times.is_empty() {
@@ -74,6 +76,7 @@ impl Staging {
     pub(super) fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) {
         let edges = self.edges.entry(relation).or_default();
         let (before, after) = (edges.sources.len(), edges.sources.len() + batch.sources.len());
+        edges.span = edges.span.and(EdgeTimes::of(batch.times, batch.sources.len()));
         edges.sources.extend_from_slice(batch.sources);
         edges.targets.extend_from_slice(batch.targets);
         if !batch.times.is_empty() || !edges.times.is_empty() {
@@ -109,7 +112,7 @@ impl Staging {
         self.bytes = 0;
         for (relation, edges) in std::mem::take(&mut self.edges) {
             edges.write(relation, writer)?;
-            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span()) });
+            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span) });
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;
@@ -129,14 +132,6 @@ impl Edges {
         );
         outgoing?;
         incoming.write(Run::Postings { relation, direction: Direction::Incoming }, segment, writer)
-    }
-
-    fn span(&self) -> EdgeTimes {
-        if self.times.is_empty() {
-            return EdgeTimes::of(&[], self.sources.len());
-        }
-        let parts = self.times.par_chunks(GROUP_EDGES).map(|times| EdgeTimes::of(times, times.len()));
-        parts.reduce(|| EdgeTimes::NONE, EdgeTimes::and)
     }
 
     /// Whether they come by source, target and time.
@@ -223,8 +218,9 @@ struct Records {
 }
 
 impl Records {
-    fn record(&self, edge: u32) -> &[u32] {
-        &self.words[edge as usize * self.width..][..self.width]
+    /// The record whose place is in the low half.
+    fn record(&self, edge: u64) -> &[u32] {
+        &self.words[edge as u32 as usize * self.width..][..self.width]
     }
 
     fn time(record: &[u32]) -> i64 {
@@ -235,21 +231,27 @@ impl Records {
     fn frames(&self, nodes: Range<u32>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
         let nears = self.words.chunks_exact(self.width).map(|record| record[0] - nodes.start);
         let mut next = starts(nears, nodes.len());
-        let mut order = vec![0u32; self.words.len() / self.width];
+        // The target, and behind it the place among the records.
+        let mut order = vec![0u64; self.words.len() / self.width];
         for (edge, record) in (0u32..).zip(self.words.chunks_exact(self.width)) {
             let place = &mut next[(record[0] - nodes.start) as usize];
-            order[*place as usize] = edge;
+            order[*place as usize] = u64::from(record[1]) << 32 | u64::from(edge);
             *place += 1;
         }
         let first_attribute = if self.timed { 4 } else { 2 };
-        let key = |&edge: &u32| {
+        let key = |edge: u64| {
             let record = self.record(edge);
-            (record[1], if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
+            (if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
         };
-        for list in order.chunk_by_mut(|&a, &b| self.record(a)[0] == self.record(b)[0]) {
-            if !list.is_sorted_by_key(key) {
-                list.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        // By now each place is its list's end.
+        let mut begin = 0;
+        for &end in &next[..nodes.len()] {
+            let list = &mut order[begin..end as usize];
+            list.sort_unstable();
+            for parallel in list.chunk_by_mut(|a, b| a >> 32 == b >> 32).filter(|parallel| parallel.len() > 1) {
+                parallel.sort_by(|&a, &b| key(a).cmp(&key(b)));
             }
+            begin = end as usize;
         }
         let fills = order.chunks(BLOCK_EDGES).map(|edges| {
             move |block: &mut Postings| {
