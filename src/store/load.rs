@@ -13,7 +13,8 @@ use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::segment::{self, Segment, Written};
-use super::staging::{self, Staging};
+use super::spare::Spare;
+use super::staging::{self, SEGMENT_BYTES, Staging};
 use super::writing::Writing;
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
@@ -31,10 +32,6 @@ pub struct EdgeBatch<'a> {
     /// One an attribute of the relation, in its order; an empty one is missing throughout, as is that of the time.
     pub attributes: &'a [EdgeColumn<'a>],
 }
-
-/// Staged bytes that become a segment while more is read: so threads that write have work early, and memory that one
-/// segment's blocks took serves the next.
-const SEGMENT_BYTES: usize = 128 << 20;
 
 /// Settings of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +68,7 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
+    spare: Spare,
     /// The segments that it has begun so far.
     writing: Writing,
     next_segment: u32,
@@ -122,6 +120,7 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
+            spare: Spare::default(),
             writing: Writing::default(),
             next_segment,
             handed_over: false,
@@ -221,7 +220,7 @@ impl<'s> Load<'s> {
             dataset: dataset.to_owned(),
             name: name.to_owned(),
             replaces,
-            staging: Staging::default(),
+            staging: Staging::with(self.spare.clone()),
             named: vec![NodeSet::default(); self.schema.node_types().len()],
             segments: Vec::new(),
             edges: 0,
@@ -687,7 +686,8 @@ impl<'s> Load<'s> {
         current.segments.push(number);
         let named = last.then(|| current.named.clone());
         let allowed = self.options.staging_bytes / 2;
-        self.writing.begin(&self.store.path, number, std::mem::take(&mut current.staging), named, allowed)
+        let staged = std::mem::replace(&mut current.staging, Staging::with(self.spare.clone()));
+        self.writing.begin(&self.store.path, number, staged, named, allowed)
     }
 }
 

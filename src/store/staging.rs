@@ -10,11 +10,15 @@ use super::key::Run;
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
+use super::spare::Spare;
 use super::{EdgeBatch, column};
 use crate::pack::Malformed;
 use crate::partition::{Memory, Partition, Scratch};
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
+
+/// Staged bytes that become a segment while more is read, so that threads that write have work early.
+pub(super) const SEGMENT_BYTES: usize = 128 << 20;
 
 /// Edges that one thread sorts and encodes at a time. Blocks end where such a group ends, so it must not depend on the
 /// number of threads.
@@ -29,6 +33,7 @@ pub(super) struct Staging {
     edges: BTreeMap<RelationId, Edges>,
     columns: BTreeMap<(NodeTypeId, AttributeId), Vec<(u32, Value)>>,
     bytes: usize,
+    spare: Spare,
 }
 
 /// The edges of one relation, in the order in which they came.
@@ -43,6 +48,11 @@ struct Edges {
 }
 
 impl Staging {
+    /// Empty, with the memory of others that are written.
+    pub(super) fn with(spare: Spare) -> Self {
+        Self { spare, ..Self::default() }
+    }
+
     /// About how much memory writing all this out takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -53,12 +63,13 @@ impl Staging {
     }
 
     pub(super) fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, attributes: &[u32]) {
-        let edges = self.edges.entry(relation).or_default();
+        let edges = self.edges.entry(relation).or_insert_with(|| Edges::with(&self.spare));
         if edges.attributes.len() < attributes.len() {
-            edges.attributes.resize_with(attributes.len(), Vec::new);
+            edges.attributes.resize_with(attributes.len(), || self.spare.words());
         }
         if time.is_some() && edges.times.is_empty() {
-            edges.times = vec![NO_TIME; edges.sources.len()];
+            edges.times = self.spare.times();
+            edges.times.resize(edges.sources.len(), NO_TIME);
         }
         edges.span = edges.span.and(EdgeTimes::of(time.as_slice(), 1));
         edges.sources.push(source);
@@ -74,20 +85,32 @@ impl Staging {
     }
 
     pub(super) fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) {
-        let edges = self.edges.entry(relation).or_default();
+        let edges = self.edges.entry(relation).or_insert_with(|| Edges::with(&self.spare));
         let (before, after) = (edges.sources.len(), edges.sources.len() + batch.sources.len());
         edges.span = edges.span.and(EdgeTimes::of(batch.times, batch.sources.len()));
-        edges.sources.extend_from_slice(batch.sources);
-        edges.targets.extend_from_slice(batch.targets);
+        for (column, ends) in [(&mut edges.sources, batch.sources), (&mut edges.targets, batch.targets)] {
+            make_room(column, after);
+            column.extend_from_slice(ends);
+        }
         if !batch.times.is_empty() || !edges.times.is_empty() {
+            if edges.times.is_empty() {
+                edges.times = self.spare.times();
+            }
+            make_room(&mut edges.times, after);
             edges.times.resize(before, NO_TIME);
             edges.times.extend_from_slice(batch.times);
             edges.times.resize(after, NO_TIME);
         }
         if edges.attributes.len() < batch.attributes.len() {
-            edges.attributes.resize_with(batch.attributes.len(), || vec![MISSING; before]);
+            let missing = || {
+                let mut column = self.spare.words();
+                column.resize(before, MISSING);
+                column
+            };
+            edges.attributes.resize_with(batch.attributes.len(), missing);
         }
         for (column, values) in edges.attributes.iter_mut().zip(batch.attributes) {
+            make_room(column, after);
             match values {
                 EdgeColumn::Number(numbers) => column.extend(numbers.iter().map(|&number| number_bits(number))),
                 EdgeColumn::Category(codes) => column.extend_from_slice(codes),
@@ -113,6 +136,7 @@ impl Staging {
         for (relation, edges) in std::mem::take(&mut self.edges) {
             edges.write(relation, writer)?;
             writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span) });
+            edges.give_back(&self.spare);
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;
@@ -121,7 +145,25 @@ impl Staging {
     }
 }
 
+/// Makes room for so many values: in a column that is large already, for all that a segment may bring.
+fn make_room<T>(column: &mut Vec<T>, values: usize) {
+    const LARGE: usize = 1 << 17;
+    let all = if values > LARGE { values.max(SEGMENT_BYTES / 16) } else { values };
+    if column.capacity() < values {
+        column.reserve(all - column.len());
+    }
+}
+
 impl Edges {
+    fn with(spare: &Spare) -> Self {
+        Self { sources: spare.words(), targets: spare.words(), ..Self::default() }
+    }
+
+    fn give_back(self, spare: &Spare) {
+        [self.sources, self.targets].into_iter().chain(self.attributes).for_each(|column| spare.give_words(column));
+        spare.give_times(self.times);
+    }
+
     /// Writes the edges by their sources with all that is known of them, and by their targets the sources alone: what else
     /// an incoming edge has, its outgoing block tells.
     fn write(&self, relation: RelationId, writer: &mut SegmentWriter) -> Result<()> {
