@@ -8,9 +8,6 @@ use clap::{Parser, Subcommand};
 use relata::store::LoadOptions;
 use relata_ingest::{Manifest, Options, Report, formats, plan, run};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 #[command(name = "relata-load", version, about = "Brings the files of a manifest into a Relata store")]
 struct Cli {

@@ -18,7 +18,7 @@ use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
 
 /// Staged bytes that become a segment while more is read, so that threads that write have work early.
-pub(super) const SEGMENT_BYTES: usize = 128 << 20;
+pub(super) const SEGMENT_BYTES: usize = 64 << 20;
 
 /// Edges that one thread sorts and encodes at a time. Blocks end where such a group ends, so it must not depend on the
 /// number of threads.
