@@ -145,24 +145,32 @@ impl SnapshotWriter {
         let mut sections = self.sections(shape, found, direction, near_count)?;
         // Enough for every thread to have one while another ends.
         let at_once = 8 * rayon::current_num_threads();
-        let buckets: Vec<usize> = (0..from.buckets()).collect();
+        // Each bucket, and how many edges are before it.
+        let counts = (0..from.buckets()).map(|bucket| from.records(bucket));
+        let buckets: Vec<(usize, u64)> =
+            counts.scan(0, |edges, count| Some(std::mem::replace(edges, *edges + count))).enumerate().collect();
+        let offsets: Vec<u64> = [&sections.targets].into_iter().chain(&sections.columns).map(|section| section.offset).collect();
+        let writer = &*self;
         let pool = Pool::default();
         let mut ready: Vec<Rows> = Vec::new();
         for group in buckets.chunks(at_once) {
             let (written, sorted) = rayon::join(
                 || {
                     ready.drain(..).try_for_each(|rows| -> Result<()> {
-                        self.append(&mut sections, &rows)?;
+                        writer.append(&mut sections, &rows)?;
                         pool.rows.give(rows);
                         Ok(())
                     })
                 },
                 || {
-                    let sort = |&bucket: &usize| {
+                    let sort = |&(bucket, before): &(usize, u64)| {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
                         let (mut rows, mut desk) = (pool.rows.take(), pool.desks.take());
                         sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
+                        for (offset, column) in offsets.iter().zip([&rows.fars].into_iter().chain(&rows.columns)) {
+                            writer.place(offset + 4 * before, bytemuck::cast_slice(column))?;
+                        }
                         if let Some(other) = pass_on {
                             rows.pass_on(found.time_words(shape), other, &mut desk)?;
                         }
@@ -175,7 +183,7 @@ impl SnapshotWriter {
             written?;
             ready = sorted?;
         }
-        ready.iter().try_for_each(|rows| self.append(&mut sections, rows))?;
+        ready.iter().try_for_each(|rows| writer.append(&mut sections, rows))?;
         if let Some(word) = sections.packer.take().and_then(Packer::finish)
             && let Some(times) = &mut sections.times
         {
@@ -208,21 +216,22 @@ impl SnapshotWriter {
         Ok(Sections { offsets, targets, times, columns, packer, edges: 0 })
     }
 
-    fn append(&mut self, sections: &mut Sections, rows: &Rows) -> Result<()> {
+    /// Appends what waits for its turn: offsets, times, and the checksums of all.
+    fn append(&self, sections: &mut Sections, rows: &Rows) -> Result<()> {
         let mut offsets = Vec::with_capacity(rows.degrees.len());
         for &degree in &rows.degrees {
             sections.edges += u64::from(degree);
             offsets.push(sections.edges);
         }
         self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
-        self.put(&mut sections.targets, bytemuck::cast_slice(&rows.fars))?;
+        self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
             let mut words = Vec::new();
             packer.pack(&rows.codes, &mut words);
             self.put(times, bytemuck::cast_slice(&words))?;
         }
         for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
-            self.put(section, bytemuck::cast_slice(column))?;
+            self.count(section, bytemuck::cast_slice(column));
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ pub struct SnapshotWriter {
 /// A section that is written a part at a time.
 pub(super) struct Section {
     key: SectionKey,
-    offset: u64,
+    pub(super) offset: u64,
     reserved: u64,
     written: u64,
     /// Bytes that the system was asked to write to the disk.
@@ -100,16 +100,25 @@ impl SnapshotWriter {
 
     /// Appends to a section.
     pub(super) fn put(&self, section: &mut Section, bytes: &[u8]) -> Result<()> {
+        self.place(section.offset + section.written, bytes)?;
+        self.count(section, bytes);
+        Ok(())
+    }
+
+    /// Writes a part of a section where it belongs in the file; [`count`](Self::count) follows when its turn has come.
+    pub(super) fn place(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        write_at(&self.file, bytes, offset).map_err(Error::io(&self.folder, "cannot write the snapshot"))
+    }
+
+    /// Counts the next part of a section, which is written.
+    pub(super) fn count(&self, section: &mut Section, bytes: &[u8]) {
         debug_assert!(section.written + bytes.len() as u64 <= section.reserved);
-        let failed = Error::io(&self.folder, "cannot write the snapshot");
-        write_at(&self.file, bytes, section.offset + section.written).map_err(failed)?;
         section.hasher.update(bytes);
         section.written += bytes.len() as u64;
         if section.written - section.written_back >= WRITE_BACK {
             begin_writing_back(&self.file, section.offset + section.written_back, section.written - section.written_back);
             section.written_back = section.written;
         }
-        Ok(())
     }
 
     /// Lists a section that is whole.
