@@ -54,6 +54,9 @@ struct Survey {
     used: Vec<Vec<AtomicBool>>,
 }
 
+/// Edges of buckets that are sorted before any of them is appended.
+const EDGES_AT_ONCE: u64 = 1 << 21;
+
 impl SnapshotWriter {
     /// A relation's edges. One that is never given has none.
     ///
@@ -143,12 +146,14 @@ impl SnapshotWriter {
     ) -> Result<()> {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
         let mut sections = self.sections(shape, found, direction, near_count)?;
-        // Enough for every thread to have one while another ends.
-        let at_once = 8 * rayon::current_num_threads();
         // Each bucket, and how many edges are before it.
         let counts = (0..from.buckets()).map(|bucket| from.records(bucket));
         let buckets: Vec<(usize, u64)> =
             counts.scan(0, |edges, count| Some(std::mem::replace(edges, *edges + count))).enumerate().collect();
+        // Enough for every thread to have one while another ends, and where buckets are large no more than that.
+        let threads = rayon::current_num_threads();
+        let average = (found.edges / buckets.len() as u64).max(1);
+        let at_once = ((EDGES_AT_ONCE / average) as usize).clamp(threads, 8 * threads);
         let offsets: Vec<u64> = [&sections.targets].into_iter().chain(&sections.columns).map(|section| section.offset).collect();
         let writer = &*self;
         let pool = Pool::default();

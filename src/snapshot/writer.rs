@@ -115,7 +115,8 @@ impl SnapshotWriter {
         debug_assert!(section.written + bytes.len() as u64 <= section.reserved);
         section.hasher.update(bytes);
         section.written += bytes.len() as u64;
-        if section.written - section.written_back >= WRITE_BACK {
+        // The last part as well, so that there is little left to wait for at the end.
+        if section.written - section.written_back >= WRITE_BACK || section.written == section.reserved {
             begin_writing_back(&self.file, section.offset + section.written_back, section.written - section.written_back);
             section.written_back = section.written;
         }
