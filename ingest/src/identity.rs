@@ -51,22 +51,38 @@ pub struct Resolver {
 }
 
 impl Resolver {
+    /// With the keys of a type's nodes.
+    pub fn of_keys(keys: Vec<(u32, String)>) -> Self {
+        let mut resolver = Self { names: HashMap::with_capacity(keys.len()), ..Self::default() };
+        for (node, key) in keys {
+            resolver.add_text(key.into(), node, Rank::Key, None);
+        }
+        resolver
+    }
+
     /// Adds a key.
     pub fn add_key(&mut self, key: &str, node: u32) {
-        self.add(key, node, Rank::Key, None);
+        self.add_text(key.into(), node, Rank::Key, None);
     }
 
     /// Adds the identifiers in one value of the `place`th identifier attribute, separated by `|`.
     pub fn add_identifiers(&mut self, value: &str, place: u16, attribute: AttributeId, node: u32) {
         for identifier in value.split('|').map(str::trim).filter(|identifier| !identifier.is_empty()) {
-            self.add(identifier, node, Rank::Identifier(place), Some(attribute));
+            self.add_text(identifier.into(), node, Rank::Identifier(place), Some(attribute));
         }
     }
 
-    fn add(&mut self, text: &str, node: u32, rank: Rank, attribute: Option<AttributeId>) {
-        let folded = lower_case(text);
-        let spelling = (folded != text).then(|| text.into());
-        let names = self.names.entry_ref(&*folded).or_default();
+    fn add_text(&mut self, text: Cow<'_, str>, node: u32, rank: Rank, attribute: Option<AttributeId>) {
+        let (folded, spelling) = match lower_case(&text) {
+            // Nearly every text; one that is owned becomes the name as it stands.
+            Cow::Borrowed(_) => (text, None),
+            Cow::Owned(folded) if folded == text => (text, None),
+            Cow::Owned(folded) => (Cow::Owned(folded), Some(Box::from(&*text))),
+        };
+        let names = match folded {
+            Cow::Borrowed(folded) => self.names.entry_ref(folded).or_default(),
+            Cow::Owned(folded) => self.names.entry(folded).or_default(),
+        };
         let known = |name: &Name| name.node == node && name.rank == rank && name.spelling == spelling;
         if !names.iter().any(known) {
             names.push(Name { node, rank, attribute, spelling });

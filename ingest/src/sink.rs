@@ -414,10 +414,7 @@ impl<'a> Sink<'a> {
 }
 
 fn resolver_of(backend: &dyn Backend, node_type: NodeTypeId) -> Result<Resolver> {
-    let mut resolver = Resolver::default();
-    for (node, key) in backend.keys(node_type)? {
-        resolver.add_key(&key, node);
-    }
+    let mut resolver = Resolver::of_keys(backend.keys(node_type)?);
     for (place, &attribute) in backend.schema().node(node_type).identifiers.iter().enumerate() {
         for (node, text) in backend.texts(node_type, attribute)? {
             resolver.add_identifiers(&text, place as u16, attribute, node);
