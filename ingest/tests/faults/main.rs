@@ -17,12 +17,17 @@
 mod child;
 mod content;
 mod damage;
+mod data;
 mod disk;
 mod failures;
+mod histories;
 mod kills;
+mod model;
+mod phases;
 mod power;
 mod program;
 mod random;
 mod refusals;
+mod repairs;
 mod series;
 mod verify;
