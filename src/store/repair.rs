@@ -300,7 +300,7 @@ fn move_snapshot(path: &Path, current: &SnapshotId, damaged: &Path) -> Result<()
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(Error::io(&from, "cannot move the damaged snapshot away")(error))
         }
-        _ => [&folder, damaged, &path.join("snapshots")].into_iter().try_for_each(|folder| sync_folder(folder)),
+        _ => [&folder, damaged, &path.join("snapshots")].into_iter().try_for_each(sync_folder),
     }
 }
 

@@ -54,13 +54,14 @@ pub fn act(store: &Path, words: &[String]) -> relata::Result<()> {
             store.snapshot(true).map(|_| ())
         }
         ["edit", file, note] => {
-            let words: Vec<Word> = parsed(file);
             let mut store = Store::open(store)?;
-            if !has_edit(&store, note) {
-                let mut edit = store.edit()?;
-                edit.note(note);
-                words.iter().try_for_each(|word| say(&mut edit, word))?;
-                edit.commit()?;
+            edit(&mut store, file, note)?;
+            store.snapshot(true).map(|_| ())
+        }
+        ["edits", folder] => {
+            let mut store = Store::open(store)?;
+            for name in crate::verify::names(Path::new(folder)) {
+                edit(&mut store, &format!("{folder}/{name}/edit.json"), &name)?;
             }
             store.snapshot(true).map(|_| ())
         }
@@ -84,6 +85,18 @@ pub fn act(store: &Path, words: &[String]) -> relata::Result<()> {
     }
 }
 
+/// Commits the edit in a file, unless it is committed already.
+fn edit(store: &mut Store, file: &str, note: &str) -> relata::Result<()> {
+    if has_edit(store, note) {
+        return Ok(());
+    }
+    let words: Vec<Word> = parsed(file);
+    let mut edit = store.edit()?;
+    edit.note(note);
+    words.iter().try_for_each(|word| say(&mut edit, word))?;
+    edit.commit()
+}
+
 fn parsed<T: serde::de::DeserializeOwned>(file: &str) -> T {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
@@ -93,7 +106,7 @@ pub fn schema() -> Schema {
 }
 
 /// Whether an edit with this note is committed.
-pub fn has_edit(store: &Store, note: &str) -> bool {
+fn has_edit(store: &Store, note: &str) -> bool {
     let end = format!(": {note}");
     store.sources().iter().any(|record| record.format == "edit" && record.name.ends_with(&end))
 }

@@ -191,7 +191,8 @@ fn one_of<'s>(of: &[&'s str], random: &mut Random) -> &'s str {
 /// An edit that says something true of this graph: what it deletes is there.
 pub fn words(graph: &Graph, random: &mut Random) -> Vec<Word> {
     let mut words = Vec::new();
-    for _ in 0..1 + random.below(8) {
+    let wanted = 1 + random.below(8) as usize;
+    while words.len() < wanted {
         let mut seen = graph.clone();
         seen.apply(&PlainEdit::of(&words));
         let some_node = |random: &mut Random| {

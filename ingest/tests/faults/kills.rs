@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::phases::{Phase, Tally};
 use crate::program::{Action, Reader};
 use crate::random::{Cases, Random, number, scratch, seed};
-use crate::series::Series;
+use crate::series::{EDITS, Kind, Series};
 use crate::verify;
 
 /// Steps of a series.
@@ -19,6 +19,7 @@ fn a_kill_at_any_instant_leaves_one_of_two_contents() {
     let mut cases = Cases::new("kills");
     let mut tally = Tally::default();
     while tally.kills() < wanted {
+        assert!(cases.tried() < 100 + 10 * wanted, "hardly any program is killed");
         let series_seed = random.next();
         let large = random.chance(50);
         let series = Series::new(series_seed, STEPS, large);
@@ -53,6 +54,32 @@ fn a_kill_at_any_instant_leaves_one_of_two_contents() {
     }
     cases.end();
     tally.end("kills", &Phase::OF_STEPS);
+}
+
+/// The edit that finds as many before it as a commit lists, makes one of them all.
+#[test]
+fn a_kill_while_many_edits_become_one_leaves_one_of_two_contents() {
+    let mut random = Random(seed());
+    let wanted = number("RELATA_KILLS", 30) / 3;
+    let mut cases = Cases::new("kills of folding edits");
+    let mut tally = Tally::default();
+    while tally.kills() < wanted {
+        assert!(cases.tried() < 100 + 10 * wanted, "hardly any program is killed");
+        let series = Series::of(random.next(), &[Kind::Load, Kind::Edits, Kind::Edit, Kind::Edit, Kind::Edit], false);
+        let edits: Vec<usize> = series.states.iter().map(|state| state.segments).collect();
+        assert!(edits[3] > EDITS && edits[4] < EDITS, "segments after the steps: {edits:?}");
+        let folder = scratch();
+        let store = folder.path().join("s.relata");
+        for step in 1..=series.steps.len() {
+            let replay = |error| format!("series {}, step {step} {:?}: {error}", series.seed, series.steps[step - 1]);
+            for _ in 0..if step > 2 { 1 + random.below(4) } else { 0 } {
+                cases.add(kill(&series, &store, step, &mut random, &mut tally).map_err(replay));
+            }
+            cases.note(verify::is_completed_by_doing_it_again(&series, &store, step, &[]).map_err(replay));
+        }
+    }
+    cases.end();
+    tally.end("kills of folding edits", &[Phase::Upsert, Phase::Commit, Phase::Publish, Phase::Drop]);
 }
 
 /// One kill of a step, and what is there then.

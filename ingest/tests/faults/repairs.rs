@@ -59,8 +59,7 @@ impl Damaged {
             copy_folder(&series.store, &store);
         }
         let segments = store.join("segments");
-        let mut names = verify::names(&segments);
-        names.sort();
+        let names = verify::names(&segments);
         let segment = names[random.below(names.len() as u64) as usize].clone();
         title += &match random.below(5) {
             // Of the state that is lost nothing tells but the database.
@@ -170,6 +169,7 @@ fn a_repair_that_is_killed_leaves_one_of_two_stores_and_is_completed_by_the_next
     let mut cases = Cases::new("kills of repairs");
     let mut tally = Tally::default();
     while tally.kills() < wanted {
+        assert!(cases.tried() < 100 + 10 * wanted, "hardly any program is killed");
         let damaged = Damaged::new(&mut random);
         let (command, trace) = (words(&["repair"]), damaged.folder.path().join("trace"));
         let store = damaged.copy();
@@ -208,6 +208,38 @@ fn a_repair_that_is_killed_leaves_one_of_two_stores_and_is_completed_by_the_next
 }
 
 #[test]
+fn a_call_that_fails_in_a_repair_is_a_clear_error_and_the_next_completes_it() {
+    let mut random = Random(seed());
+    let share = number("RELATA_FAILURES", 8);
+    let mut cases = Cases::new("failing calls of repairs");
+    for _ in 0..3 {
+        let damaged = Damaged::new(&mut random);
+        let command = words(&["repair"]);
+        let store = damaged.copy();
+        let calls = program::child(&store, &command).run().calls;
+        for call in (1..=calls).filter(|_| random.chance(share)).collect::<Vec<_>>() {
+            let store = damaged.copy();
+            let errno = [libc::EIO, libc::ENOSPC][random.below(2) as usize];
+            let action = Action::Fail { errno, on: random.chance(50) };
+            let ended = program::child(&store, &command).at(call, action).run();
+            let outcome = match ended.status.code() {
+                _ if ended.hung || ended.stderr.contains("panicked") => Err(format!("{ended:?}")),
+                // What failed was of no consequence.
+                Some(0) => Ok(()),
+                Some(1) if ended.stderr.contains("error: ") && ended.stderr.contains(store.to_str().unwrap()) => Ok(()),
+                _ => Err(format!("{ended:?}")),
+            };
+            let outcome = outcome
+                .and_then(|()| is_one_of_two(&store, damaged.expected(), &damaged.segments))
+                .and_then(|()| is_completed(&store, damaged.expected()));
+            let place = format!("series {}, {}, {action:?} at call {call}", damaged.series.seed, damaged.title);
+            cases.add(outcome.map_err(|error| format!("{place} ({}): {error}", ended.acted_on)));
+        }
+    }
+    cases.end();
+}
+
+#[test]
 fn a_power_cut_in_a_repair_is_as_good_as_a_kill() {
     let mut random = Random(seed());
     let wanted = number("RELATA_CUTS", 400) / 4;
@@ -229,8 +261,7 @@ fn a_power_cut_in_a_repair_is_as_good_as_a_kill() {
         for step in &series.steps {
             record(step.program(&store));
         }
-        let mut names = verify::names(&store.join("segments"));
-        names.sort();
+        let names = verify::names(&store.join("segments"));
         let segment = format!("segments/{}", names[random.below(names.len() as u64) as usize]);
         let length = random.below(fs::metadata(store.join(&segment)).unwrap().len());
         let start = record(program::child(&store, &words(&["damage", &segment, &length.to_string()])));

@@ -21,9 +21,14 @@ pub enum Kind {
     Load,
     Pieces,
     Edit,
+    /// Many edits, each a commit: no step to interrupt.
+    Edits,
     Remove,
     Publish,
 }
+
+/// One less than a commit lists before they become one.
+pub const EDITS: usize = 63;
 
 /// Something that changes a store.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub enum Step {
     Pieces { file: PathBuf, bytes: usize },
     /// Commits the edit in this file under this note and publishes, by the library.
     Edit { file: PathBuf, note: String },
+    /// Commits the edits in these files, one by one, and publishes.
+    Edits { folder: PathBuf },
     /// Removes a source and publishes, by the library.
     Remove(String),
     /// Publishes what is committed, by the library.
@@ -47,6 +54,7 @@ impl Step {
             Self::Load(_) => Kind::Load,
             Self::Pieces { .. } => Kind::Pieces,
             Self::Edit { .. } => Kind::Edit,
+            Self::Edits { .. } => Kind::Edits,
             Self::Remove(_) => Kind::Remove,
             Self::Publish => Kind::Publish,
         }
@@ -59,6 +67,7 @@ impl Step {
             Self::Load(manifest) => vec!["load".to_owned(), text(manifest)],
             Self::Pieces { file, bytes } => vec!["pieces".to_owned(), text(file), bytes.to_string()],
             Self::Edit { file, note } => vec!["edit".to_owned(), text(file), note.clone()],
+            Self::Edits { folder } => vec!["edits".to_owned(), text(folder)],
             Self::Remove(source) => vec!["remove".to_owned(), source.clone()],
             Self::Publish => vec!["publish".to_owned()],
         }
@@ -165,6 +174,12 @@ impl Series {
             Kind::Load => self.load(&folder),
             Kind::Pieces => self.pieces(&folder),
             Kind::Edit => self.edit(&folder, number),
+            Kind::Edits => {
+                for at in 0..EDITS {
+                    self.edit(&folder.join(format!("{at:02}")), number);
+                }
+                Step::Edits { folder }
+            }
             Kind::Remove => {
                 let at = self.random.below(self.model.sources().len() as u64) as usize;
                 let name = self.model.sources().nth(at).expect("a load came before").to_owned();

@@ -111,8 +111,10 @@ pub fn only_these_snapshots(store: &Path, ids: &[&str]) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("in snapshots: {found:?}, expected {expected:?}")) }
 }
 
-/// The names in a folder.
+/// The names in a folder, sorted; none where it is not there.
 pub fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }

@@ -258,9 +258,6 @@ impl<'h> Worker<'h> {
         let mut edit = store.edit()?;
         edit.note(&note);
         words.iter().try_for_each(|word| child::say(&mut edit, word))?;
-        if words.is_empty() {
-            return Ok(());
-        }
         self.tell(Event::Began { change: Change::Edit { note, words } });
         if self.history.plants(Plant::LostEdit) {
             drop(edit);
