@@ -15,8 +15,8 @@ pub enum Error {
         path: PathBuf,
         /// What was tried: "cannot read the snapshot".
         action: &'static str,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not. It stands in the message, so it is no `Error::source`, which programs print behind it: hence `r#`.
+        r#source: std::io::Error,
     },
     /// There is no store at this place.
     #[error("{path}: no Relata store here ({found}); make one with `relata-load run MANIFEST.toml --store {path}`")]
@@ -119,5 +119,17 @@ impl Error {
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_prints_the_cause_once() {
+        let refused = Error::io(Path::new("a/b"), "cannot read the snapshot")(std::io::Error::other("the disk is gone"));
+        let shown = format!("error: {:#}", anyhow::Error::from(refused));
+        assert_eq!(shown, "error: a/b: cannot read the snapshot: the disk is gone");
     }
 }

@@ -20,14 +20,14 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// the one that makes the whole shortest. (Patched frame of reference: Zukowski et al., "Super-Scalar RAM-CPU Cache
 /// Compression", ICDE 2006.)
 pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
-    let Some(&least) = values.iter().min() else { return };
-    let longest = length(values.iter().fold(0, |all, &value| all | (value - least)));
+    let Some((least, most)) = least_and_most(values) else { return };
+    let longest = length(most - least);
     // Of long runs a sample tells how long the values are; its places shift, so that no period hides from it.
     let step = (values.len() / SAMPLE).max(1);
     let sample = (0..values.len() / step).map(|at| values[at * step + at % step]);
     let mut width = shortest(longest, values.len(), step, sample.map(|value| length(value - least)));
     let beyond = |width: usize| match width {
-        64.. => 0,
+        width if width >= longest => 0,
         width => values.iter().filter(|&&value| (value - least) >> width > 0).count(),
     };
     let mut exceptions = beyond(width);
@@ -51,8 +51,54 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     }
 }
 
+/// In four strands, so that no comparison waits for the one before.
+fn least_and_most(values: &[u64]) -> Option<(u64, u64)> {
+    let mut strands = [(*values.first()?, values[0]); 4];
+    let (fours, rest) = values.as_chunks::<4>();
+    let note = |strand: &mut (u64, u64), value: u64| *strand = (strand.0.min(value), strand.1.max(value));
+    for four in fours {
+        strands.iter_mut().zip(four).for_each(|(strand, &value)| note(strand, value));
+    }
+    rest.iter().for_each(|&value| note(&mut strands[0], value));
+    strands.into_iter().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
 /// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
 fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
+    let (eights, rest) = match width {
+        1..=32 => values.as_chunks::<8>(),
+        _ => ([].as_slice(), values),
+    };
+    put_eights(out, eights, least, width);
+    // Eight values end with a byte.
+    put_each(out, rest, least, width);
+}
+
+/// The same for eight values at a time, of 1 to 32 bits.
+fn put_eights(out: &mut Vec<u8>, eights: &[[u64; 8]], least: u64, width: u32) {
+    let bytes = width as usize;
+    let start = out.len();
+    // Whole words are written, of which the next one overwrites what is beyond its place.
+    out.resize(start + eights.len() * bytes + 32, 0);
+    let mask = u64::MAX >> (64 - width.max(1));
+    // Where the upper four values begin: in the middle of a byte if the width is odd.
+    let (upper, shared) = (bytes / 2, 4 * (width % 2));
+    let mut place = &mut out[start..];
+    for eight in eights {
+        let low = |at: usize| (eight[at] - least) & mask;
+        let two = |at: usize| low(at) | low(at + 1) << width;
+        let four = |at: usize| u128::from(two(at)) | u128::from(two(at + 2)) << (2 * width);
+        let (first, second) = (four(0), four(4));
+        place[..16].copy_from_slice(&first.to_le_bytes());
+        let second = second << shared | if shared > 0 { first >> (4 * width - shared) } else { 0 };
+        place[upper..upper + 16].copy_from_slice(&second.to_le_bytes());
+        place = &mut place[bytes..];
+    }
+    out.truncate(start + eights.len() * bytes);
+}
+
+/// The same one after another, of any width.
+fn put_each(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
     if width == 0 {
         return;
     }
@@ -232,6 +278,19 @@ mod tests {
         assert_eq!(without, 3 + 512 * 2 / 8);
         values[300] = 1 << 40;
         assert!(round_trip(&values) < without + 12);
+    }
+
+    #[test]
+    fn eight_at_a_time_are_the_bytes_of_one_after_another() {
+        for width in 0..=64u32 {
+            for count in [0u64, 1, 7, 8, 9, 64, 77] {
+                let values: Vec<u64> = (1..=count).map(|at| 3 + (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1)).collect();
+                let (mut at_once, mut each) = (vec![1, 2, 3], vec![1, 2, 3]);
+                put_bits(&mut at_once, &values, 3, width);
+                put_each(&mut each, &values, 3, width);
+                assert_eq!(at_once, each, "width {width}, {count} values");
+            }
+        }
     }
 
     #[test]

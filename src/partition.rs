@@ -5,9 +5,10 @@
 //! range; each bucket is small enough to be sorted in the processor's cache, and is taken out once.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::disk::{read_at, write_at};
 use crate::pack::{Malformed, Reader, put_packed};
@@ -25,17 +26,37 @@ pub(crate) struct Memory {
     folder: PathBuf,
     allowed: usize,
     held: AtomicUsize,
+    /// Chunks that are empty by now: the next partition fills them, as fresh pages would cost more than what is put there.
+    spare: Mutex<Vec<Vec<u32>>>,
 }
 
 impl Memory {
     /// So many bytes; what is above goes to a file in `folder`, which ends with the partition.
     pub(crate) fn new(folder: &Path, allowed: usize) -> Self {
-        Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0) }
+        Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0), spare: Mutex::default() }
     }
 
     /// As many bytes as there are.
     pub(crate) fn unbounded() -> Self {
-        Self { folder: PathBuf::new(), allowed: usize::MAX, held: AtomicUsize::new(0) }
+        Self::new(Path::new(""), usize::MAX)
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u32>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a chunk's memory back.
+    fn give_back(&self, mut chunk: Vec<u32>) {
+        if chunk.capacity() == CHUNK_WORDS {
+            chunk.clear();
+            self.spare().push(chunk);
+        }
+    }
+
+    /// An empty chunk.
+    fn chunk(&self) -> Vec<u32> {
+        let spare = self.spare().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_WORDS))
     }
 }
 
@@ -115,8 +136,9 @@ impl<'m> Partition<'m> {
         let Scratch { starts, words } = scratch;
         starts.clear();
         starts.resize(self.buckets.len() + 1, 0);
-        for &near in nears {
-            starts[(near >> self.shift) as usize + 1] += self.width;
+        // Neighbours in a run often have a bucket in common: it is counted, and filled, without going back to memory.
+        for run in nears.chunk_by(|&one, &next| one >> self.shift == next >> self.shift) {
+            starts[(run[0] >> self.shift) as usize + 1] += run.len() * self.width;
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
@@ -138,14 +160,18 @@ impl<'m> Partition<'m> {
     fn place(&self, nears: &[u32], columns: &[&[u32]], starts: &mut [usize], words: &mut [u32]) {
         fn unrolled<const N: usize>(nears: &[u32], columns: [&[u32]; N], shift: u32, starts: &mut [usize], words: &mut [u32]) {
             let columns = columns.map(|column| &column[..nears.len()]);
-            for (at, &near) in nears.iter().enumerate() {
-                let start = &mut starts[(near >> shift) as usize];
-                let record = &mut words[*start..*start + N + 1];
-                record[0] = near;
-                for (word, column) in record[1..].iter_mut().zip(columns) {
-                    *word = column[at];
+            let mut at = 0;
+            for run in nears.chunk_by(|&one, &next| one >> shift == next >> shift) {
+                let start = &mut starts[(run[0] >> shift) as usize];
+                let end = *start + run.len() * (N + 1);
+                for (record, &near) in words[*start..end].chunks_exact_mut(N + 1).zip(run) {
+                    record[0] = near;
+                    for (word, column) in record[1..].iter_mut().zip(columns) {
+                        *word = column[at];
+                    }
+                    at += 1;
                 }
-                *start += N + 1;
+                *start = end;
             }
         }
         match *columns {
@@ -169,6 +195,9 @@ impl<'m> Partition<'m> {
     fn append(&self, bucket: &mut Bucket, mut words: &[u32]) -> Result<()> {
         let most = CHUNK_WORDS / self.width * self.width;
         while !words.is_empty() {
+            if bucket.last.capacity() == 0 {
+                bucket.last = self.memory.chunk();
+            }
             let (now, later) = words.split_at(words.len().min(most - bucket.last.len()));
             bucket.last.extend_from_slice(now);
             words = later;
@@ -190,7 +219,9 @@ impl<'m> Partition<'m> {
         let packed = self.packed(&words);
         let offset = self.spilled.fetch_add(packed.len() as u64, Ordering::Relaxed);
         write_at(self.spill()?, &packed, offset).map_err(self.failed())?;
-        Ok(Chunk::Spilled { offset, bytes: packed.len(), records: words.len() / self.width })
+        let records = words.len() / self.width;
+        self.memory.give_back(words);
+        Ok(Chunk::Spilled { offset, bytes: packed.len(), records })
     }
 
     /// Records as packed columns: near nodes are of one range, and counts and codes are small.
@@ -206,7 +237,8 @@ impl<'m> Partition<'m> {
     }
 
     fn unpacked(&self, packed: &[u8], records: usize) -> Result<Vec<u32>> {
-        let mut words = vec![0; records * self.width];
+        let mut words = self.memory.chunk();
+        words.resize(records * self.width, 0);
         let mut reader = Reader::new(packed);
         let mut column = Vec::with_capacity(records);
         for at in 0..self.width {
@@ -236,12 +268,22 @@ impl<'m> Partition<'m> {
         Error::io(&self.memory.folder, "cannot sort edges in a temporary file")
     }
 
-    /// The records of a bucket, in runs of whole ones; the bucket is empty afterwards.
-    pub(crate) fn take(&self, bucket: usize) -> Result<Vec<Vec<u32>>> {
+    /// How many records a bucket has.
+    pub(crate) fn records(&self, bucket: usize) -> u64 {
+        let Bucket { full, last } = &*self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner);
+        let held = |chunk: &Chunk| match chunk {
+            Chunk::Held(words) => words.len() / self.width,
+            Chunk::Spilled { records, .. } => *records,
+        };
+        (full.iter().map(held).sum::<usize>() + last.len() / self.width) as u64
+    }
+
+    /// The records of a bucket; it is empty afterwards.
+    pub(crate) fn take(&self, bucket: usize) -> Result<Runs<'m>> {
         let Bucket { full, last } = std::mem::take(&mut *self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner));
-        let mut runs = Vec::with_capacity(full.len() + 1);
+        let mut runs = Runs { memory: self.memory, runs: Vec::with_capacity(full.len() + 1) };
         for chunk in full {
-            runs.push(match chunk {
+            runs.runs.push(match chunk {
                 Chunk::Held(words) => {
                     self.memory.held.fetch_sub(words.len() * 4, Ordering::Relaxed);
                     words
@@ -253,8 +295,28 @@ impl<'m> Partition<'m> {
                 }
             });
         }
-        runs.push(last);
+        runs.runs.push(last);
         Ok(runs)
+    }
+}
+
+/// The records of a bucket, in runs of whole ones. Their memory serves again when they are dropped.
+pub(crate) struct Runs<'m> {
+    memory: &'m Memory,
+    runs: Vec<Vec<u32>>,
+}
+
+impl Deref for Runs<'_> {
+    type Target = [Vec<u32>];
+
+    fn deref(&self) -> &[Vec<u32>] {
+        &self.runs
+    }
+}
+
+impl Drop for Runs<'_> {
+    fn drop(&mut self) {
+        self.runs.drain(..).for_each(|run| self.memory.give_back(run));
     }
 }
 

@@ -24,8 +24,8 @@ pub enum Error {
         path: PathBuf,
         /// What was tried.
         action: &'static str,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not. It stands in the message, so it is no `Error::source`, which programs print behind it: hence `r#`.
+        r#source: std::io::Error,
     },
     /// A row, line, term or record of a file is not as its format has it.
     #[error("{path}:{line}: {message}")]
@@ -60,8 +60,8 @@ pub enum Error {
     Unpublished {
         /// The store.
         path: PathBuf,
-        /// Why not.
-        source: Box<relata::Error>,
+        /// Why not; in the message, as that of [`Io`](Self::Io).
+        r#source: Box<relata::Error>,
     },
     /// The store refused.
     #[error(transparent)]
@@ -127,4 +127,21 @@ pub(crate) fn guarded<T>(path: &Path, place: &str, reader: &str, work: impl FnOn
         let message = format!("the {reader} reader failed ({said}); the file is damaged: fetch or write it again");
         Err(Error::content(path, place, message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_prints_each_cause_once() {
+        let full = || std::io::Error::other("the disk is full");
+        let refused = relata::Error::io(Path::new("s/snapshots"), "cannot write the snapshot")(full());
+        let unpublished = Error::Unpublished { path: PathBuf::from("s"), source: Box::new(refused) };
+        let told = "the load is committed, but its snapshot could not be written: s/snapshots: cannot write the snapshot: \
+                    the disk is full; make it with `relata snapshot --store s`";
+        assert_eq!(format!("{:#}", anyhow::Error::from(unpublished)), told);
+        let refused = Error::Store(relata::Error::io(Path::new("s"), "cannot commit")(full()));
+        assert_eq!(format!("{:#}", anyhow::Error::from(refused)), "s: cannot commit: the disk is full");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use rayon::prelude::*;
 use relata::progress;
-use relata::store::{Load, Store};
+use relata::store::{Load, LoadOptions, Store};
 use relata_schema::{SourceRecord, Tally};
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,10 @@ pub struct Options {
     pub quiet: bool,
     /// Read every source again, also those that are as they were.
     pub again: bool,
+    /// Commit, and publish no snapshot: for many loads one after another, of which readers need only the last.
+    pub no_snapshot: bool,
+    /// How much memory the store's side of the load takes.
+    pub load: LoadOptions,
 }
 
 /// A source, found on the disk and matched with a format.
@@ -137,7 +141,8 @@ pub fn plan(manifest: &Manifest, options: Options) -> Result<Report> {
     Ok(Report { dataset: manifest.dataset.name.clone(), sources, unchanged: Vec::new(), others: Vec::new(), snapshot: None })
 }
 
-/// Brings every source into the store at `path` (made if it is not there) as one commit, and publishes a snapshot.
+/// Brings every source into the store at `path` (made if it is not there) as one commit, and publishes a snapshot, but with
+/// [`no_snapshot`](Options::no_snapshot): readers see the load with the next one then.
 ///
 /// Sources whose file, settings and predecessors are as they were are kept and not read again, but with
 /// [`again`](Options::again).
@@ -173,7 +178,7 @@ fn make_folder(path: &Path) -> Result<bool> {
 
 fn run_into(manifest: &Manifest, mut sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
     let mut store = Store::open_or_create(path)?;
-    let mut load = store.begin(&manifest.schema)?;
+    let mut load = store.begin_with(&manifest.schema, options.load)?;
     let mut resolvers = Resolvers::new();
     let mut report = Report {
         dataset: manifest.dataset.name.clone(),
@@ -226,8 +231,9 @@ fn run_into(manifest: &Manifest, mut sources: Vec<Found<'_>>, path: &Path, optio
         record.dataset == report.dataset && report.sources.iter().any(|source| source.name == record.name)
     };
     report.others = store.sources().iter().filter(|record| !is_listed(record)).cloned().collect();
-    let snapshot =
-        store.snapshot(options.quiet).map_err(|source| Error::Unpublished { path: path.to_owned(), source: Box::new(source) })?;
-    report.snapshot = Some(snapshot.to_string());
+    if !options.no_snapshot {
+        let unpublished = |source| Error::Unpublished { path: path.to_owned(), source: Box::new(source) };
+        report.snapshot = Some(store.snapshot(options.quiet).map_err(unpublished)?.to_string());
+    }
     Ok(report)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use relata::store::LoadOptions;
 use relata_ingest::{Manifest, Options, Report, formats, plan, run};
 
 #[derive(Parser)]
@@ -27,7 +28,7 @@ enum Command {
         #[arg(long)]
         quiet: bool,
     },
-    /// Load a manifest's files into a store, as one commit, and publish a snapshot
+    /// Load a manifest's files into a store, as one commit, and write a snapshot
     Run {
         /// The manifest, such as blood.toml
         manifest: PathBuf,
@@ -37,6 +38,12 @@ enum Command {
         /// Read every source again, also those that are as they were
         #[arg(long)]
         again: bool,
+        /// Commit the load and write no snapshot: readers see it after `relata snapshot`
+        #[arg(long)]
+        no_snapshot: bool,
+        /// Memory for edges and values that wait to be written, in MiB: with less, a source becomes more segments
+        #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=32 << 10))]
+        memory: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -77,11 +84,15 @@ fn execute(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Run { manifest, store, again, json, quiet } => {
-            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again })?;
+        Command::Run { manifest, store, again, no_snapshot, memory, json, quiet } => {
+            let load = LoadOptions { staging_bytes: (memory as usize) << 20 };
+            let report = run(&Manifest::read(&manifest)?, &store, Options { quiet: quiet || json, again, no_snapshot, load })?;
             print(&report, json)?;
-            if !json {
-                println!("\n{} now holds snapshot {}", store.display(), report.snapshot.as_deref().unwrap_or("none"));
+            let path = store.display();
+            match &report.snapshot {
+                _ if json => {}
+                Some(id) => println!("\n{path} now holds snapshot {id}"),
+                None => println!("\nno snapshot was written; `relata snapshot --store {path}` makes the load visible to readers"),
             }
             Ok(())
         }

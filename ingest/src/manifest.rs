@@ -22,7 +22,7 @@ pub enum Unmatched {
     Skip,
     /// The load stops.
     Fail,
-    /// A node with that key is made.
+    /// A node with that key is made. It stays where the row's other end then names none, and the edge is left out.
     Make,
 }
 

@@ -76,6 +76,14 @@ fn a_missing_manifest_is_answered_with_the_nearest_name() {
 }
 
 #[test]
+fn what_the_system_refuses_is_told_once() {
+    let folder = folder(&[]);
+    let shown = message(&run(&folder.path(""), &folder.path("good.relata")));
+    let (manifest, refused) = (folder.path(""), std::io::Error::from_raw_os_error(libc::EISDIR));
+    assert_eq!(shown, format!("error: {}: cannot read the manifest: {refused}\n", manifest.display()));
+}
+
+#[test]
 fn a_truncated_h5ad_names_the_file_and_the_place() {
     let whole = anndata(Layout::Csr);
     let cells = "path = \"cells.h5ad\"\ngenes = { unmatched = \"make\" }\ncells = { attributes = { celltype = \"celltype\" } }";

@@ -15,11 +15,12 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use relata::snapshot::{EdgeColumn, Snapshot};
+use relata::store::LoadOptions;
 use relata_ingest::{Manifest, Options, plan, run};
 use relata_schema::{Direction, Tally};
 use support::{Content, Folder};
 
-const QUIET: Options = Options { quiet: true, again: false };
+const QUIET: Options = Options { quiet: true, again: false, no_snapshot: false, load: LoadOptions { staging_bytes: 1 << 30 } };
 
 const SCHEMA: &str = r#"
 [node.user]

@@ -131,7 +131,7 @@ pub fn to_anndata(snapshot: &Snapshot, store: &Path, matrix: Matrix, out: &Path,
     write_provenance(snapshot, matrix, &root.group("uns", "dict", "0.1.0")?)?;
     hdf5::close(file, output.path())?;
     bar.finish_and_clear();
-    exported.bytes = output.publish()?;
+    exported.bytes = output.publish(snapshot)?;
     Ok(exported)
 }
 

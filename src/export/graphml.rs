@@ -139,7 +139,7 @@ pub fn to_graphml(
     if document.replaced.get() > 0 {
         exported.notes.push(format!("{} characters that XML cannot hold became U+FFFD", document.replaced.get()));
     }
-    exported.bytes = output.publish()?;
+    exported.bytes = output.publish(snapshot)?;
     Ok(exported)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::disk::sync_folder;
+use crate::snapshot::Snapshot;
 use crate::{Error, Result};
 
 /// Written beside its place under another name, and renamed. Dropping it before leaves nothing behind.
@@ -60,11 +61,12 @@ impl Output {
         &self.temporary
     }
 
-    /// Makes what was written durable and puts it in its place. Returns its size in bytes.
+    /// Makes what was written of a snapshot durable and puts it in its place. Returns its size in bytes.
     ///
     /// # Errors
-    /// When it cannot be; what was there before is then there still.
-    pub fn publish(mut self) -> Result<u64> {
+    /// When it cannot be, or the snapshot's file is no longer what it was; what was there before is then there still.
+    pub fn publish(mut self, snapshot: &Snapshot) -> Result<u64> {
+        snapshot.intact()?;
         let bytes = synced(&self.temporary)?;
         let before = self.temporary.with_extension("before");
         let replaces = self.home.is_dir();

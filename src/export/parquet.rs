@@ -107,7 +107,7 @@ pub fn to_parquet(snapshot: &Snapshot, out: &Path, options: Options) -> Result<E
     bar.finish_and_clear();
     write_text(&output.path().join(SCHEMA), &schema_text(schema, &mut exported.notes))?;
     write_text(&output.path().join(MANIFEST), &manifest.to_toml(snapshot))?;
-    exported.bytes = output.publish()?;
+    exported.bytes = output.publish(snapshot)?;
     Ok(exported)
 }
 

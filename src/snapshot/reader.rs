@@ -47,6 +47,9 @@ struct Inner {
 /// How often the current snapshot is looked for while loads publish one after another.
 const ATTEMPTS: u32 = 100;
 
+/// Bytes of a snapshot that are verified for one answer.
+const MOST_CHECKED: u64 = 1 << 30;
+
 pub(super) const REBUILD: &str = "Write the snapshot anew with `relata snapshot --store STORE`";
 
 impl Snapshot {
@@ -71,13 +74,34 @@ impl Snapshot {
         }
     }
 
-    /// Opens the store's current snapshot and verifies all of it: for what is computed to be kept.
+    /// Opens the store's current snapshot and verifies all of it: for what is kept (a model, an embedding, an export) or served.
     ///
     /// # Errors
     /// Those of [`current`](Self::current) and [`verify`](Self::verify).
     pub fn current_verified(store: &Path) -> Result<Self> {
         let snapshot = Self::current(store)?;
         snapshot.verify()?;
+        Ok(snapshot)
+    }
+
+    /// Opens the store's current snapshot for one answer that is shown and not kept: verifies all of it up to a size of 1 GiB,
+    /// a fifth of a second on two cores once it is in memory. Beyond that it would take many times as long as the answer, and what
+    /// [`open`](Self::open) checks has to do; a warning says so.
+    ///
+    /// # Errors
+    /// Those of [`current_verified`](Self::current_verified).
+    pub fn current_checked(store: &Path) -> Result<Self> {
+        Self::current_checked_to(store, MOST_CHECKED)
+    }
+
+    pub(super) fn current_checked_to(store: &Path, most_bytes: u64) -> Result<Self> {
+        let snapshot = Self::current(store)?;
+        if snapshot.bytes() <= most_bytes {
+            snapshot.verify()?;
+        } else {
+            let (path, bytes) = (snapshot.path().display(), snapshot.bytes());
+            tracing::warn!("{path}: its {bytes} bytes are not verified for one answer; `relata check` verifies them");
+        }
         Ok(snapshot)
     }
 

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use relata_schema::{AttributeKind, Direction, RelationId};
@@ -16,7 +16,7 @@ use super::edges::{EdgeBlock, EdgeData, EdgeStream};
 use super::format::{Part, SectionKey};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
-use crate::partition::{Memory, Partition, Scratch};
+use crate::partition::{Partition, Scratch};
 use crate::{Error, Result};
 
 /// What a relation is, for its writing.
@@ -54,6 +54,9 @@ struct Survey {
     used: Vec<Vec<AtomicBool>>,
 }
 
+/// Edges of buckets that are sorted before any of them is appended.
+const EDGES_AT_ONCE: u64 = 1 << 21;
+
 impl SnapshotWriter {
     /// A relation's edges. One that is never given has none.
     ///
@@ -87,7 +90,7 @@ impl SnapshotWriter {
             is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
             columns,
         };
-        let memory = Memory::new(&self.folder, self.memory);
+        let memory = Arc::clone(&self.memory);
         let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
         let width = 2 + shape.gathered_time_words() + shape.columns.len();
         let outgoing = Partition::new(&memory, expected, shape.counts[0], width);
@@ -143,26 +146,36 @@ impl SnapshotWriter {
     ) -> Result<()> {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
         let mut sections = self.sections(shape, found, direction, near_count)?;
-        // Enough for every thread to have one while another ends.
-        let at_once = 4 * rayon::current_num_threads();
-        let buckets: Vec<usize> = (0..from.buckets()).collect();
+        // Each bucket, and how many edges are before it.
+        let counts = (0..from.buckets()).map(|bucket| from.records(bucket));
+        let buckets: Vec<(usize, u64)> =
+            counts.scan(0, |edges, count| Some(std::mem::replace(edges, *edges + count))).enumerate().collect();
+        // Enough for every thread to have one while another ends, and where buckets are large no more than that.
+        let threads = rayon::current_num_threads();
+        let average = (found.edges / buckets.len() as u64).max(1);
+        let at_once = ((EDGES_AT_ONCE / average) as usize).clamp(threads, 8 * threads);
+        let offsets: Vec<u64> = [&sections.targets].into_iter().chain(&sections.columns).map(|section| section.offset).collect();
+        let writer = &*self;
         let pool = Pool::default();
         let mut ready: Vec<Rows> = Vec::new();
         for group in buckets.chunks(at_once) {
             let (written, sorted) = rayon::join(
                 || {
                     ready.drain(..).try_for_each(|rows| -> Result<()> {
-                        self.append(&mut sections, &rows)?;
+                        writer.append(&mut sections, &rows)?;
                         pool.rows.give(rows);
                         Ok(())
                     })
                 },
                 || {
-                    let sort = |&bucket: &usize| {
+                    let sort = |&(bucket, before): &(usize, u64)| {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
                         let (mut rows, mut desk) = (pool.rows.take(), pool.desks.take());
                         sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
+                        for (offset, column) in offsets.iter().zip([&rows.fars].into_iter().chain(&rows.columns)) {
+                            writer.place(offset + 4 * before, bytemuck::cast_slice(column))?;
+                        }
                         if let Some(other) = pass_on {
                             rows.pass_on(found.time_words(shape), other, &mut desk)?;
                         }
@@ -175,7 +188,7 @@ impl SnapshotWriter {
             written?;
             ready = sorted?;
         }
-        ready.iter().try_for_each(|rows| self.append(&mut sections, rows))?;
+        ready.iter().try_for_each(|rows| writer.append(&mut sections, rows))?;
         if let Some(word) = sections.packer.take().and_then(Packer::finish)
             && let Some(times) = &mut sections.times
         {
@@ -208,21 +221,22 @@ impl SnapshotWriter {
         Ok(Sections { offsets, targets, times, columns, packer, edges: 0 })
     }
 
-    fn append(&mut self, sections: &mut Sections, rows: &Rows) -> Result<()> {
+    /// Appends what waits for its turn: offsets, times, and the checksums of all.
+    fn append(&self, sections: &mut Sections, rows: &Rows) -> Result<()> {
         let mut offsets = Vec::with_capacity(rows.degrees.len());
         for &degree in &rows.degrees {
             sections.edges += u64::from(degree);
             offsets.push(sections.edges);
         }
         self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
-        self.put(&mut sections.targets, bytemuck::cast_slice(&rows.fars))?;
+        self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
             let mut words = Vec::new();
             packer.pack(&rows.codes, &mut words);
             self.put(times, bytemuck::cast_slice(&words))?;
         }
         for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
-            self.put(section, bytemuck::cast_slice(column))?;
+            self.count(section, bytemuck::cast_slice(column));
         }
         Ok(())
     }
@@ -466,6 +480,32 @@ fn sort_bucket(
     }
 }
 
+/// Where the next edge of each near node goes. Of a node whose edges follow each other, memory is not asked again.
+struct Places<'s> {
+    first: u32,
+    starts: &'s mut [u32],
+    near: u32,
+    next: u32,
+}
+
+impl<'s> Places<'s> {
+    fn new(first: u32, starts: &'s mut [u32]) -> Self {
+        let next = starts.first().copied().unwrap_or(0);
+        Self { first, starts, near: first, next }
+    }
+
+    #[inline]
+    fn next(&mut self, near: u32) -> usize {
+        if near != self.near {
+            self.starts[(self.near - self.first) as usize] = self.next;
+            self.near = near;
+            self.next = self.starts[(near - self.first) as usize];
+        }
+        self.next += 1;
+        self.next as usize - 1
+    }
+}
+
 /// How a bucket's records read.
 struct Record<'f> {
     width: usize,
@@ -538,7 +578,16 @@ impl Record<'_> {
         rows.degrees.clear();
         rows.degrees.resize(nodes.len(), 0);
         let Rows { degrees, .. } = rows;
-        self.each(runs, |record| degrees[(record[0] - nodes.start) as usize] += 1);
+        // Records of a node often follow each other; a count that went through memory would wait for the one before.
+        let (mut near, mut count) = (nodes.start, 0);
+        self.each(runs, |record| {
+            if record[0] != near {
+                degrees[(near - nodes.start) as usize] += std::mem::take(&mut count);
+                near = record[0];
+            }
+            count += 1;
+        });
+        degrees[(near - nodes.start) as usize] += count;
         let mut next = 0;
         starts.clear();
         for &degree in &rows.degrees {
@@ -567,15 +616,13 @@ impl Record<'_> {
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
         let keys = room(keys, rows.edges());
-        let first = rows.first;
+        let mut places = Places::new(rows.first, starts);
         self.each(runs, |record| {
             let mut key = self.ends(record);
             for column in &self.columns {
                 key = key << 32 | u64::from(column.bits(record));
             }
-            let start = &mut starts[(record[0] - first) as usize];
-            keys[*start as usize] = key;
-            *start += 1;
+            keys[places.next(record[0])] = key;
         });
         let words = 32 * self.columns.len() as u32;
         rows.for_each_list(keys, |list| sort_numbers(list, spare, self.end_bits() + words));
@@ -595,14 +642,13 @@ impl Record<'_> {
         placed.iter_mut().for_each(|column| {
             room(column, edges);
         });
-        let first = rows.first;
+        let mut places = Places::new(rows.first, starts);
         self.each(runs, |record| {
-            let start = &mut starts[(record[0] - first) as usize];
-            keys[*start as usize] = self.ends(record);
+            let place = places.next(record[0]);
+            keys[place] = self.ends(record);
             for (to, column) in placed.iter_mut().zip(&self.columns) {
-                to[*start as usize] = column.bits(record);
+                to[place] = column.bits(record);
             }
-            *start += 1;
         });
         rows.columns.resize_with(self.columns.len(), Vec::new);
         rows.columns.iter_mut().for_each(Vec::clear);

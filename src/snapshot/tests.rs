@@ -127,6 +127,24 @@ fn a_damaged_file_is_an_error_or_clearly_unchanged_and_never_a_panic() {
 }
 
 #[test]
+fn one_answer_is_checked_up_to_a_size() {
+    let store = tempfile::tempdir().unwrap();
+    let id = small(store.path());
+    let path = Snapshot::file_of(store.path(), &id);
+    let whole = std::fs::read(&path).unwrap();
+    let length = whole.len() as u64;
+    assert_eq!(Snapshot::current_checked(store.path()).unwrap().id(), &id);
+    // A key, which opening does not look at.
+    let key = whole.windows(4).position(|bytes| bytes == b"b1b2").unwrap();
+    let mut damaged = whole;
+    damaged[key] = b'a';
+    std::fs::write(&path, &damaged).unwrap();
+    assert!(matches!(Snapshot::current_checked(store.path()), Err(Error::Damaged { .. })));
+    assert!(matches!(Snapshot::current_checked_to(store.path(), length), Err(Error::Damaged { .. })));
+    assert_eq!(Snapshot::current_checked_to(store.path(), length - 1).unwrap().id(), &id);
+}
+
+#[test]
 fn another_version_is_named() {
     let store = tempfile::tempdir().unwrap();
     let id = small(store.path());

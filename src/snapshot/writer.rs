@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, Schema, SourceRecord, Strand, Value};
 
@@ -9,6 +10,7 @@ use super::hold::{Hold, WRITING, drop_unheld};
 use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
 use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
+use crate::partition::Memory;
 use crate::{Error, Result};
 
 /// Name of the one file of a snapshot.
@@ -32,15 +34,15 @@ pub struct SnapshotWriter {
     entries: Vec<Entry>,
     pub(super) schema: Schema,
     pub(super) counts: Vec<u32>,
-    /// Bytes that sorting a relation's edges may take; the rest goes to a temporary file.
-    pub(super) memory: usize,
+    /// What sorting a relation's edges may take; the rest goes to a temporary file.
+    pub(super) memory: Arc<Memory>,
     published: bool,
 }
 
 /// A section that is written a part at a time.
 pub(super) struct Section {
     key: SectionKey,
-    offset: u64,
+    pub(super) offset: u64,
     reserved: u64,
     written: u64,
     /// Bytes that the system was asked to write to the disk.
@@ -63,6 +65,7 @@ impl SnapshotWriter {
         let path = folder.join(FILE);
         let file = File::create(&path).map_err(Error::io(&path, "cannot write the snapshot"))?;
         let hold = Hold::writing(&file).map_err(Error::io(&path, "cannot hold the snapshot"))?;
+        let memory = Arc::new(Memory::new(&folder, MEMORY));
         let mut writer = Self {
             snapshots,
             folder,
@@ -72,7 +75,7 @@ impl SnapshotWriter {
             entries: Vec::new(),
             schema: schema.clone(),
             counts: vec![0; schema.node_types().len()],
-            memory: MEMORY,
+            memory,
             published: false,
         };
         let text = serde_json::to_vec(schema).map_err(|error| Error::Training(format!("cannot write the schema: {error}")))?;
@@ -84,7 +87,7 @@ impl SnapshotWriter {
     /// to a temporary file beside the snapshot.
     #[must_use]
     pub fn with_memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
+        self.memory = Arc::new(Memory::new(&self.folder, bytes));
         self
     }
 
@@ -97,16 +100,26 @@ impl SnapshotWriter {
 
     /// Appends to a section.
     pub(super) fn put(&self, section: &mut Section, bytes: &[u8]) -> Result<()> {
+        self.place(section.offset + section.written, bytes)?;
+        self.count(section, bytes);
+        Ok(())
+    }
+
+    /// Writes a part of a section where it belongs in the file; [`count`](Self::count) follows when its turn has come.
+    pub(super) fn place(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        write_at(&self.file, bytes, offset).map_err(Error::io(&self.folder, "cannot write the snapshot"))
+    }
+
+    /// Counts the next part of a section, which is written.
+    pub(super) fn count(&self, section: &mut Section, bytes: &[u8]) {
         debug_assert!(section.written + bytes.len() as u64 <= section.reserved);
-        let failed = Error::io(&self.folder, "cannot write the snapshot");
-        write_at(&self.file, bytes, section.offset + section.written).map_err(failed)?;
         section.hasher.update(bytes);
         section.written += bytes.len() as u64;
-        if section.written - section.written_back >= WRITE_BACK {
+        // The last part as well, so that there is little left to wait for at the end.
+        if section.written - section.written_back >= WRITE_BACK || section.written == section.reserved {
             begin_writing_back(&self.file, section.offset + section.written_back, section.written - section.written_back);
             section.written_back = section.written;
         }
-        Ok(())
     }
 
     /// Lists a section that is whole.

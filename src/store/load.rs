@@ -13,7 +13,8 @@ use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::segment::{self, Segment, Written};
-use super::staging::{self, Staging};
+use super::spare::Spare;
+use super::staging::{self, SEGMENT_BYTES, Staging};
 use super::writing::Writing;
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
@@ -35,9 +36,9 @@ pub struct EdgeBatch<'a> {
 /// Settings of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Memory for edges and values that wait to be written, in bytes. What is above becomes a segment early; a source of any
-    /// size loads, in more segments where there is less memory. An edge with one attribute takes 16 bytes, so the default
-    /// of 1 GiB holds 67 million. At most 32 GiB are used.
+    /// Memory for edges and values that wait to be written, in bytes (1 GiB by default, at most 32 GiB are used); reading
+    /// waits where it is used up. A source of any size loads, in segments of 128 MiB or half of this memory. An edge with
+    /// one attribute takes 16 bytes.
     pub staging_bytes: usize,
 }
 
@@ -67,6 +68,7 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
+    spare: Spare,
     /// The segments that it has begun so far.
     writing: Writing,
     next_segment: u32,
@@ -118,6 +120,7 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
+            spare: Spare::default(),
             writing: Writing::default(),
             next_segment,
             handed_over: false,
@@ -217,7 +220,7 @@ impl<'s> Load<'s> {
             dataset: dataset.to_owned(),
             name: name.to_owned(),
             replaces,
-            staging: Staging::default(),
+            staging: Staging::with(self.spare.clone()),
             named: vec![NodeSet::default(); self.schema.node_types().len()],
             segments: Vec::new(),
             edges: 0,
@@ -649,8 +652,10 @@ impl<'s> Load<'s> {
 
     fn spill_when_full(&mut self) -> Result<()> {
         match &self.current {
-            // Half, because what was staged before may still be written.
-            Some(current) if current.staging.bytes() >= self.options.staging_bytes / 2 => self.write_segment(false),
+            // At most half, because what was staged before may still be written.
+            Some(current) if current.staging.bytes() >= SEGMENT_BYTES.min(self.options.staging_bytes / 2) => {
+                self.write_segment(false)
+            }
             _ => Ok(()),
         }
     }
@@ -681,7 +686,8 @@ impl<'s> Load<'s> {
         current.segments.push(number);
         let named = last.then(|| current.named.clone());
         let allowed = self.options.staging_bytes / 2;
-        self.writing.begin(&self.store.path, number, std::mem::take(&mut current.staging), named, allowed)
+        let staged = std::mem::replace(&mut current.staging, Staging::with(self.spare.clone()));
+        self.writing.begin(&self.store.path, number, staged, named, allowed)
     }
 }
 

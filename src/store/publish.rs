@@ -127,11 +127,16 @@ impl Pass<'_> {
             }
         }
         let names = self.store.read_names(Owner::Nodes(node_type))?;
-        let mut nodes: Vec<u32> = named.iter().collect();
+        let nodes: Vec<u32> = named.iter().collect();
         if let Some(&node) = nodes.last().filter(|&&node| node >= names.len()) {
             return Err(self.unknown(node_type, node));
         }
-        nodes.par_sort_unstable_by_key(|&node| (prefix(names.get(node)), names.get(node)));
+        // Keys of a type often begin alike: what tells them apart comes behind that.
+        let shared = shared_prefix(nodes.iter().map(|&node| names.get(node)));
+        let mut keyed: Vec<(u64, u32)> =
+            nodes.iter().map(|&node| (prefix(&names.get(node).as_bytes()[shared..]), node)).collect();
+        keyed.par_sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| names.get(one.1).cmp(names.get(other.1))));
+        let nodes = keyed.into_iter().map(|(_, node)| node).collect();
         Ok(Named { names, nodes })
     }
 
@@ -197,12 +202,21 @@ impl Pass<'_> {
     }
 }
 
-/// A key's first eight bytes as a number that sorts as they do; most keys differ in them.
-fn prefix(key: &str) -> u64 {
+/// The first eight bytes as a number that sorts as they do; most keys differ in them.
+fn prefix(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let length = key.len().min(8);
-    bytes[..length].copy_from_slice(&key.as_bytes()[..length]);
+    bytes[..length].copy_from_slice(&key[..length]);
     u64::from_be_bytes(bytes)
+}
+
+/// With how many bytes all keys begin alike.
+fn shared_prefix<'k>(mut keys: impl Iterator<Item = &'k str>) -> usize {
+    let Some(first) = keys.next() else { return 0 };
+    let alike = |length: usize, key: &str| {
+        first.as_bytes()[..length].iter().zip(key.as_bytes()).take_while(|(one, other)| one == other).count()
+    };
+    keys.fold(first.len(), alike)
 }
 
 /// Blocks that are read at once.

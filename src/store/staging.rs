@@ -10,11 +10,15 @@ use super::key::Run;
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
+use super::spare::Spare;
 use super::{EdgeBatch, column};
 use crate::pack::Malformed;
 use crate::partition::{Memory, Partition, Scratch};
 use crate::snapshot::EdgeColumn;
 use crate::{Error, Result};
+
+/// Staged bytes that become a segment while more is read, so that threads that write have work early.
+pub(super) const SEGMENT_BYTES: usize = 64 << 20;
 
 /// Edges that one thread sorts and encodes at a time. Blocks end where such a group ends, so it must not depend on the
 /// number of threads.
@@ -29,6 +33,7 @@ pub(super) struct Staging {
     edges: BTreeMap<RelationId, Edges>,
     columns: BTreeMap<(NodeTypeId, AttributeId), Vec<(u32, Value)>>,
     bytes: usize,
+    spare: Spare,
 }
 
 /// The edges of one relation, in the order in which they came.
@@ -39,9 +44,15 @@ struct Edges {
     /// Empty where no edge so far has a time.
     times: Vec<i64>,
     attributes: Vec<Vec<u32>>,
+    span: EdgeTimes,
 }
 
 impl Staging {
+    /// Empty, with the memory of others that are written.
+    pub(super) fn with(spare: Spare) -> Self {
+        Self { spare, ..Self::default() }
+    }
+
     /// About how much memory writing all this out takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -52,13 +63,15 @@ impl Staging {
     }
 
     pub(super) fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, attributes: &[u32]) {
-        let edges = self.edges.entry(relation).or_default();
+        let edges = self.edges.entry(relation).or_insert_with(|| Edges::with(&self.spare));
         if edges.attributes.len() < attributes.len() {
-            edges.attributes.resize_with(attributes.len(), Vec::new);
+            edges.attributes.resize_with(attributes.len(), || self.spare.words());
         }
         if time.is_some() && edges.times.is_empty() {
-            edges.times = vec![NO_TIME; edges.sources.len()];
+            edges.times = self.spare.times();
+            edges.times.resize(edges.sources.len(), NO_TIME);
         }
+        edges.span = edges.span.and(EdgeTimes::of(time.as_slice(), 1));
         edges.sources.push(source);
         edges.targets.push(target);
         if time.is_some() || !edges.times.is_empty() {
@@ -72,19 +85,32 @@ impl Staging {
     }
 
     pub(super) fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) {
-        let edges = self.edges.entry(relation).or_default();
+        let edges = self.edges.entry(relation).or_insert_with(|| Edges::with(&self.spare));
         let (before, after) = (edges.sources.len(), edges.sources.len() + batch.sources.len());
-        edges.sources.extend_from_slice(batch.sources);
-        edges.targets.extend_from_slice(batch.targets);
+        edges.span = edges.span.and(EdgeTimes::of(batch.times, batch.sources.len()));
+        for (column, ends) in [(&mut edges.sources, batch.sources), (&mut edges.targets, batch.targets)] {
+            make_room(column, after);
+            column.extend_from_slice(ends);
+        }
         if !batch.times.is_empty() || !edges.times.is_empty() {
+            if edges.times.is_empty() {
+                edges.times = self.spare.times();
+            }
+            make_room(&mut edges.times, after);
             edges.times.resize(before, NO_TIME);
             edges.times.extend_from_slice(batch.times);
             edges.times.resize(after, NO_TIME);
         }
         if edges.attributes.len() < batch.attributes.len() {
-            edges.attributes.resize_with(batch.attributes.len(), || vec![MISSING; before]);
+            let missing = || {
+                let mut column = self.spare.words();
+                column.resize(before, MISSING);
+                column
+            };
+            edges.attributes.resize_with(batch.attributes.len(), missing);
         }
         for (column, values) in edges.attributes.iter_mut().zip(batch.attributes) {
+            make_room(column, after);
             match values {
                 EdgeColumn::Number(numbers) => column.extend(numbers.iter().map(|&number| number_bits(number))),
                 EdgeColumn::Category(codes) => column.extend_from_slice(codes),
@@ -109,7 +135,8 @@ impl Staging {
         self.bytes = 0;
         for (relation, edges) in std::mem::take(&mut self.edges) {
             edges.write(relation, writer)?;
-            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span()) });
+            writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span) });
+            edges.give_back(&self.spare);
         }
         for ((node_type, attribute), rows) in std::mem::take(&mut self.columns) {
             write_column(node_type, attribute, rows, writer)?;
@@ -118,7 +145,25 @@ impl Staging {
     }
 }
 
+/// Makes room for so many values: in a column that is large already, for all that a segment may bring.
+fn make_room<T>(column: &mut Vec<T>, values: usize) {
+    const LARGE: usize = 1 << 17;
+    let all = if values > LARGE { values.max(SEGMENT_BYTES / 16) } else { values };
+    if column.capacity() < values {
+        column.reserve(all - column.len());
+    }
+}
+
 impl Edges {
+    fn with(spare: &Spare) -> Self {
+        Self { sources: spare.words(), targets: spare.words(), ..Self::default() }
+    }
+
+    fn give_back(self, spare: &Spare) {
+        [self.sources, self.targets].into_iter().chain(self.attributes).for_each(|column| spare.give_words(column));
+        spare.give_times(self.times);
+    }
+
     /// Writes the edges by their sources with all that is known of them, and by their targets the sources alone: what else
     /// an incoming edge has, its outgoing block tells.
     fn write(&self, relation: RelationId, writer: &mut SegmentWriter) -> Result<()> {
@@ -129,14 +174,6 @@ impl Edges {
         );
         outgoing?;
         incoming.write(Run::Postings { relation, direction: Direction::Incoming }, segment, writer)
-    }
-
-    fn span(&self) -> EdgeTimes {
-        if self.times.is_empty() {
-            return EdgeTimes::of(&[], self.sources.len());
-        }
-        let parts = self.times.par_chunks(GROUP_EDGES).map(|times| EdgeTimes::of(times, times.len()));
-        parts.reduce(|| EdgeTimes::NONE, EdgeTimes::and)
     }
 
     /// Whether they come by source, target and time.
@@ -223,8 +260,9 @@ struct Records {
 }
 
 impl Records {
-    fn record(&self, edge: u32) -> &[u32] {
-        &self.words[edge as usize * self.width..][..self.width]
+    /// The record whose place is in the low half.
+    fn record(&self, edge: u64) -> &[u32] {
+        &self.words[edge as u32 as usize * self.width..][..self.width]
     }
 
     fn time(record: &[u32]) -> i64 {
@@ -235,21 +273,27 @@ impl Records {
     fn frames(&self, nodes: Range<u32>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
         let nears = self.words.chunks_exact(self.width).map(|record| record[0] - nodes.start);
         let mut next = starts(nears, nodes.len());
-        let mut order = vec![0u32; self.words.len() / self.width];
+        // The target, and behind it the place among the records.
+        let mut order = vec![0u64; self.words.len() / self.width];
         for (edge, record) in (0u32..).zip(self.words.chunks_exact(self.width)) {
             let place = &mut next[(record[0] - nodes.start) as usize];
-            order[*place as usize] = edge;
+            order[*place as usize] = u64::from(record[1]) << 32 | u64::from(edge);
             *place += 1;
         }
         let first_attribute = if self.timed { 4 } else { 2 };
-        let key = |&edge: &u32| {
+        let key = |edge: u64| {
             let record = self.record(edge);
-            (record[1], if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
+            (if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
         };
-        for list in order.chunk_by_mut(|&a, &b| self.record(a)[0] == self.record(b)[0]) {
-            if !list.is_sorted_by_key(key) {
-                list.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        // By now each place is its list's end.
+        let mut begin = 0;
+        for &end in &next[..nodes.len()] {
+            let list = &mut order[begin..end as usize];
+            list.sort_unstable();
+            for parallel in list.chunk_by_mut(|a, b| a >> 32 == b >> 32).filter(|parallel| parallel.len() > 1) {
+                parallel.sort_by(|&a, &b| key(a).cmp(&key(b)));
             }
+            begin = end as usize;
         }
         let fills = order.chunks(BLOCK_EDGES).map(|edges| {
             move |block: &mut Postings| {

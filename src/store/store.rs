@@ -380,6 +380,24 @@ impl Store {
         Ok(neighbors)
     }
 
+    /// The names of an edge category's codes in [`Neighbor::attributes`], by code.
+    ///
+    /// # Errors
+    /// When the store is damaged, or the attribute is no category of a relation of the store.
+    pub fn edge_categories(&self, relation: RelationId, attribute: AttributeId) -> Result<Vec<String>> {
+        let known = self.schema().relations().get(relation.index());
+        let known = known.and_then(|known| known.attributes.get(attribute.index()));
+        if known.is_none_or(|known| known.kind != AttributeKind::Category) {
+            return Err(Error::Setting {
+                setting: "edge category".to_owned(),
+                found: format!("attribute {} of relation {}", attribute.0, relation.0),
+                expected: "a category of one of the store's relations".to_owned(),
+            });
+        }
+        let names = self.read_names(Owner::Categories(relation, attribute))?;
+        Ok((0..names.len()).map(|code| names.get(code).to_owned()).collect())
+    }
+
     /// A segment's edges of a relation at a node.
     fn edges_at(
         &self,

@@ -62,8 +62,8 @@ pub enum BindError {
     Refused {
         /// The address.
         address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
+        /// Why. It stands in the message, so it is no `Error::source`, which programs print behind it: hence `r#`.
+        r#source: std::io::Error,
     },
 }
 

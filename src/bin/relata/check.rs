@@ -1,55 +1,42 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use relata::Error;
 use relata::embedding::EmbeddingTable;
 use relata::snapshot::{Snapshot, SnapshotId};
 use relata::store::Store;
 
-/// Verify every checksum of a store, its snapshots and its embeddings.
-#[derive(clap::Args)]
-pub struct Args {
-    /// The store's folder, such as atlas.relata
-    #[arg(long)]
-    store: PathBuf,
-    /// Show no progress
-    #[arg(long)]
-    quiet: bool,
-}
-
-impl Args {
-    pub fn run(self) -> anyhow::Result<()> {
-        let mut findings = Vec::new();
-        match Store::open(&self.store) {
-            Ok(store) => {
-                let checked = store.check_with(self.quiet);
-                println!(
-                    "store: {} sources, {} edits, {} segments, {} blocks in {} bytes, {} edges, {} names",
-                    checked.sources, checked.edits, checked.segments, checked.blocks, checked.bytes, checked.edges, checked.names
-                );
-                findings.extend(checked.findings.iter().map(ToString::to_string));
-            }
-            // What is damaged so that the store does not open is a finding; the snapshots may be whole still.
-            Err(error @ (Error::Damaged { .. } | Error::Engine { .. })) => findings.push(error.to_string()),
-            Err(error) => return Err(error.into()),
+pub fn run(path: &Path, quiet: bool) -> anyhow::Result<()> {
+    let mut findings = Vec::new();
+    match Store::open(path) {
+        Ok(store) => {
+            let checked = store.check_with(quiet);
+            println!(
+                "store: {} sources, {} edits, {} segments, {} blocks in {} bytes, {} edges, {} names",
+                checked.sources, checked.edits, checked.segments, checked.blocks, checked.bytes, checked.edges, checked.names
+            );
+            findings.extend(checked.findings.iter().map(ToString::to_string));
         }
-        check_snapshots(&self.store, &mut findings)?;
-        check_embeddings(&self.store, &mut findings);
-        for finding in &findings {
-            println!("damaged: {finding}");
+        // What is damaged so that the store does not open is a finding; the snapshots may be whole still.
+        Err(error @ (Error::Damaged { .. } | Error::Engine { .. })) => findings.push(error.to_string()),
+        Err(error) => return Err(error.into()),
+    }
+    check_snapshots(path, &mut findings)?;
+    check_embeddings(path, &mut findings);
+    for finding in &findings {
+        println!("damaged: {finding}");
+    }
+    match findings.len() {
+        0 => {
+            println!("all is well");
+            Ok(())
         }
-        match findings.len() {
-            0 => {
-                println!("all is well");
-                Ok(())
-            }
-            count => {
-                let store = self.store.display();
-                anyhow::bail!(
-                    "{store}: found {count} damaged records; `relata repair --store {store}` rebuilds a store from its newest \
-                     whole snapshot, `relata snapshot --store {store}` writes a snapshot anew from a whole store"
-                )
-            }
+        count => {
+            let store = path.display();
+            anyhow::bail!(
+                "{store}: found {count} damaged records; `relata repair --store {store}` rebuilds a store from its newest \
+                 whole snapshot, `relata snapshot --store {store}` writes a snapshot anew from a whole store"
+            )
         }
     }
 }

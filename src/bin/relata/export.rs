@@ -120,7 +120,7 @@ impl Args {
     }
 
     fn open(&self) -> anyhow::Result<Snapshot> {
-        let Some(id) = &self.snapshot else { return Ok(Snapshot::current(&self.store)?) };
+        let Some(id) = &self.snapshot else { return Ok(Snapshot::current_verified(&self.store)?) };
         let folder = self.store.join("snapshots");
         let known: Vec<String> = std::fs::read_dir(&folder)
             .into_iter()
@@ -133,7 +133,9 @@ impl Args {
             let known = if known.is_empty() { "no snapshot".to_owned() } else { known.join(", ") };
             bail!("{}: there is no snapshot `{id}`; the store has {known}", self.store.display());
         }
-        Ok(Snapshot::open(&folder.join(id))?)
+        let snapshot = Snapshot::open(&folder.join(id))?;
+        snapshot.verify()?;
+        Ok(snapshot)
     }
 }
 

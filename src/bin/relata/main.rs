@@ -14,6 +14,7 @@ mod sample;
 mod snapshot;
 mod train;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,13 +35,16 @@ enum Command {
     /// What a store holds: types, relations, counts, sources, snapshots, models
     Info(info::Args),
     /// Write what is committed as a snapshot
-    Snapshot(snapshot::Args),
+    Snapshot(Whole),
     /// Upsert and delete nodes and edges by hand
     Edit(edit::Args),
-    /// Verify every checksum of a store and its snapshots
-    Check(check::Args),
+    /// Verify every checksum of a store, its snapshots and its embeddings
+    Check(Whole),
     /// Rebuild a damaged store from its newest whole snapshot
-    Repair(repair::Args),
+    ///
+    /// The damaged database and segments move to a folder in the store; nothing is deleted. What was committed after the
+    /// snapshot is lost. A store that is whole is left alone.
+    Repair(Whole),
     /// Draw subgraphs around seed nodes
     Sample(sample::Args),
     /// Find the shortest paths between two nodes
@@ -59,32 +63,115 @@ enum Command {
     Bench(bench::Args),
 }
 
+/// The arguments of a command about a store as a whole.
+#[derive(clap::Args)]
+struct Whole {
+    /// The store's folder, such as atlas.relata
+    #[arg(long)]
+    store: PathBuf,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Info(args) => args.run(),
+            Self::Snapshot(Whole { store, quiet }) => snapshot::run(&store, quiet),
+            Self::Edit(args) => args.run(),
+            Self::Check(Whole { store, quiet }) => check::run(&store, quiet),
+            Self::Repair(Whole { store, quiet }) => repair::run(&store, quiet),
+            Self::Sample(args) => args.run(),
+            Self::Path(args) => args.run(),
+            Self::Train(args) => args.run(),
+            Self::Evaluate(args) => args.run(),
+            Self::Compare(args) => args.run(),
+            Self::Embed(args) => args.run(),
+            Self::Export(args) => args.run(),
+            Self::Bench(args) => args.run(),
+        }
+    }
+}
+
 fn main() -> ExitCode {
     relata::progress::end_with_reader();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
         .init();
-    let outcome = match Cli::parse().command {
-        Command::Info(args) => args.run(),
-        Command::Snapshot(args) => args.run(),
-        Command::Edit(args) => args.run(),
-        Command::Check(args) => args.run(),
-        Command::Repair(args) => args.run(),
-        Command::Sample(args) => args.run(),
-        Command::Path(args) => args.run(),
-        Command::Train(args) => args.run(),
-        Command::Evaluate(args) => args.run(),
-        Command::Compare(args) => args.run(),
-        Command::Embed(args) => args.run(),
-        Command::Export(args) => args.run(),
-        Command::Bench(args) => args.run(),
-    };
-    match outcome {
+    match Cli::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use relata::snapshot::{EdgeData, Snapshot, SnapshotWriter};
+    use relata_schema::{EdgeValue, Schema};
+
+    use super::*;
+
+    /// Two cells that express three genes.
+    fn store() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(folder.path(), &schema).unwrap();
+        writer.nodes(schema.node_type("cell").unwrap(), &["c1", "c2"].map(String::from)).unwrap();
+        writer.nodes(schema.node_type("gene").unwrap(), &["g1", "g2", "g3"].map(String::from)).unwrap();
+        let counts = vec![[3.0, 1.0, 2.0].map(EdgeValue::Number).to_vec()];
+        let expresses = EdgeData { sources: vec![0, 0, 1], targets: vec![0, 1, 2], attributes: counts, ..EdgeData::default() };
+        writer.relation(schema.relation("expresses").unwrap(), &expresses).unwrap();
+        writer.publish(&[]).unwrap();
+        folder
+    }
+
+    #[test]
+    fn no_command_answers_from_a_damaged_snapshot() {
+        let store = store();
+        let out = store.path().join("out");
+        let commands: [&[&str]; 5] = [
+            &["sample", "--type", "cell", "--key", "c1"],
+            &["path", "c1", "g1"],
+            &["export", "--quiet", "--format", "parquet", "--out", out.to_str().unwrap()],
+            &["export", "--quiet", "--format", "graphml", "--out", out.to_str().unwrap()],
+            &["export", "--quiet", "--format", "h5ad", "--out", out.to_str().unwrap()],
+        ];
+        let run = |command: &[&str]| {
+            let store = ["--store", store.path().to_str().unwrap()];
+            Cli::parse_from(["relata"].iter().chain(command).chain(&store)).command.run()
+        };
+        let file = Snapshot::current(store.path()).unwrap().path().to_owned();
+        let id = Snapshot::current_id(store.path()).unwrap().to_string();
+        let whole = fs::read(&file).unwrap();
+        let mut damages = 0;
+        // Where opening the snapshot does not notice it, and which is no gap between sections.
+        for at in (0..whole.len()).step_by(7) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            fs::write(&file, damaged).unwrap();
+            if !Snapshot::current(store.path()).is_ok_and(|snapshot| snapshot.verify().is_err()) {
+                continue;
+            }
+            damages += 1;
+            let of_id: Vec<&str> = commands[2].iter().copied().chain(["--snapshot", &id]).collect();
+            for command in commands.into_iter().chain([&of_id[..]]) {
+                let refused = run(command).unwrap_err().to_string();
+                assert!(refused.contains("is damaged"), "{command:?} with byte {at} changed: {refused}");
+                assert!(!out.exists());
+            }
+        }
+        assert!(damages > 20, "{damages} of {} bytes", whole.len());
+        fs::write(&file, whole).unwrap();
+        for command in commands {
+            run(command).unwrap();
+            let _ = fs::remove_file(&out).or_else(|_| fs::remove_dir_all(&out));
         }
     }
 }

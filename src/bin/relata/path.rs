@@ -1,13 +1,11 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use relata::snapshot::{Cost, FoundPaths, Hit, Path, PathEnd, PathQuery, Snapshot, Weight};
 use relata_schema::{Direction, RelationId};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::info::grouped;
-use crate::sample::{Categories, described};
+use crate::sample::{Carried, Categories};
 
 /// Find the shortest paths between two nodes.
 #[derive(clap::Args)]
@@ -102,14 +100,13 @@ struct NamedStep {
     relation: String,
     direction: Direction,
     cost: f64,
-    time: Option<i64>,
-    /// Missing ones are null.
-    attributes: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    carried: Carried,
 }
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_checked(&self.store)?;
         let query = self.query(&snapshot)?;
         let found = snapshot.paths(&query)?;
         let named = Named::of(&snapshot, &query, &found);
@@ -160,11 +157,9 @@ impl Args {
                     Direction::Outgoing => format!("--{}->", step.relation),
                     Direction::Incoming => format!("<-{}--", step.relation),
                 };
-                let time = step.time.map(|time| format!("at {time}"));
-                let known = step.attributes.iter().filter(|(_, value)| !value.is_null());
-                let known: Vec<String> = time.into_iter().chain(known.map(|(name, value)| format!("{name} {value}"))).collect();
-                let known = if known.is_empty() { String::new() } else { format!("  [{}]", known.join(", ")) };
-                text += &format!("  {} {edge} {}{known}\n", ends[0].shown(), ends[1].shown());
+                let carried = step.carried.shown();
+                let carried = if carried.is_empty() { carried } else { format!("  [{carried}]") };
+                text += &format!("  {} {edge} {}{carried}\n", ends[0].shown(), ends[1].shown());
             }
         }
         let visited = grouped(found.visited);
@@ -220,9 +215,9 @@ impl<'s> Named<'s> {
             steps: (path.steps.iter())
                 .map(|step| {
                     let edge = (step.relation, step.direction, step.position);
-                    let (time, attributes) = described(snapshot, edge, &mut categories);
+                    let carried = Carried::of(snapshot, edge, &mut categories);
                     let relation = snapshot.schema().relation_title(step.relation);
-                    NamedStep { relation, direction: step.direction, cost: step.cost, time, attributes }
+                    NamedStep { relation, direction: step.direction, cost: step.cost, carried }
                 })
                 .collect(),
         };
@@ -245,6 +240,7 @@ mod tests {
     use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
+    use serde_json::Value;
 
     use super::*;
 

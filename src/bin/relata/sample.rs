@@ -100,6 +100,13 @@ struct NamedEdge {
     relation: String,
     source: u32,
     target: u32,
+    #[serde(flatten)]
+    carried: Carried,
+}
+
+/// What an edge carries.
+#[derive(Serialize)]
+pub struct Carried {
     time: Option<i64>,
     /// Missing ones are null.
     attributes: BTreeMap<String, Value>,
@@ -107,7 +114,7 @@ struct NamedEdge {
 
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
-        let snapshot = Snapshot::current(&self.store)?;
+        let snapshot = Snapshot::current_checked(&self.store)?;
         let seeds = self.seeds(&snapshot)?;
         let sampler = Sampler::new(&snapshot, self.config(&snapshot)?)?;
         let subgraph = sampler.sample(&seeds, 0)?;
@@ -232,10 +239,7 @@ impl<'s> Named<'s> {
         let mut table = drawn(&["source", "edge", "target", "attributes"], &[]);
         for edge in self.edges.iter().take(SHOWN) {
             let end = |place: u32| self.nodes[place as usize].label.to_owned();
-            let time = edge.time.map(|time| format!("at {time}"));
-            let known = edge.attributes.iter().filter(|(_, value)| !value.is_null());
-            let attributes: Vec<String> = time.into_iter().chain(known.map(|(name, value)| format!("{name} {value}"))).collect();
-            table.add_row([end(edge.source), edge.relation.clone(), end(edge.target), attributes.join(", ")]);
+            table.add_row([end(edge.source), edge.relation.clone(), end(edge.target), edge.carried.shown()]);
         }
         println!("{table}");
         if self.nodes.len().max(self.edges.len()) > SHOWN {
@@ -247,41 +251,49 @@ impl<'s> Named<'s> {
 impl NamedEdge {
     fn of<'s>(snapshot: &'s Snapshot, edge: &SampledEdge, categories: &mut Categories<'s>) -> Self {
         let (source, target) = edge.ends();
-        let at = edge.position as usize;
-        let (time, attributes) = described(snapshot, (edge.relation, edge.direction, at), categories);
-        Self { relation: snapshot.schema().relation_title(edge.relation), source, target, time, attributes }
+        let carried = Carried::of(snapshot, (edge.relation, edge.direction, edge.position as usize), categories);
+        Self { relation: snapshot.schema().relation_title(edge.relation), source, target, carried }
     }
 }
 
 /// The names of the codes of an edge attribute that was met.
 pub type Categories<'s> = BTreeMap<(RelationId, AttributeId), Vec<&'s str>>;
 
-/// An edge's time and other attributes, by its place in a relation's adjacency; missing ones are null.
-pub fn described<'s>(
-    snapshot: &'s Snapshot,
-    (relation, direction, at): (RelationId, Direction, usize),
-    categories: &mut Categories<'s>,
-) -> (Option<i64>, BTreeMap<String, Value>) {
-    let mut attributes = BTreeMap::new();
-    for (id, attribute) in (0..).map(AttributeId).zip(&snapshot.schema().edge(relation).attributes) {
-        let value = match snapshot.edge_column(relation, direction, id) {
-            _ if attribute.kind == AttributeKind::Time => continue,
-            EdgeColumn::Number(numbers) => {
-                numbers.get(at).filter(|number| !number.is_nan()).map(|&number| match attribute.kind {
-                    AttributeKind::Boolean => Value::from(number != 0.0),
-                    AttributeKind::Count => Value::from(number as u64),
-                    _ => Value::from(number),
-                })
-            }
-            EdgeColumn::Category(codes) => {
-                let names = categories.entry((relation, id)).or_insert_with(|| snapshot.edge_categories(relation, id));
-                codes.get(at).and_then(|&code| names.get(code as usize)).map(|&name| Value::from(name))
-            }
-        };
-        attributes.insert(attribute.name.clone(), value.unwrap_or(Value::Null));
+impl Carried {
+    /// Of an edge, by its place in a relation's adjacency.
+    pub fn of<'s>(
+        snapshot: &'s Snapshot,
+        (relation, direction, at): (RelationId, Direction, usize),
+        categories: &mut Categories<'s>,
+    ) -> Self {
+        let mut attributes = BTreeMap::new();
+        for (id, attribute) in (0..).map(AttributeId).zip(&snapshot.schema().edge(relation).attributes) {
+            let value = match snapshot.edge_column(relation, direction, id) {
+                _ if attribute.kind == AttributeKind::Time => continue,
+                EdgeColumn::Number(numbers) => {
+                    numbers.get(at).filter(|number| !number.is_nan()).map(|&number| match attribute.kind {
+                        AttributeKind::Boolean => Value::from(number != 0.0),
+                        AttributeKind::Count => Value::from(number as u64),
+                        _ => Value::from(number),
+                    })
+                }
+                EdgeColumn::Category(codes) => {
+                    let names = categories.entry((relation, id)).or_insert_with(|| snapshot.edge_categories(relation, id));
+                    codes.get(at).and_then(|&code| names.get(code as usize)).map(|&name| Value::from(name))
+                }
+            };
+            attributes.insert(attribute.name.clone(), value.unwrap_or(Value::Null));
+        }
+        let times = snapshot.adjacency(relation, direction).times;
+        Self { time: times.get(at), attributes }
     }
-    let times = snapshot.adjacency(relation, direction).times;
-    (times.get(at), attributes)
+
+    /// `at 12, count 3`
+    pub fn shown(&self) -> String {
+        let time = self.time.map(|time| format!("at {time}"));
+        let known = self.attributes.iter().filter(|(_, value)| !value.is_null());
+        time.into_iter().chain(known.map(|(name, value)| format!("{name} {value}"))).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]

@@ -217,3 +217,13 @@ async fn a_port_in_use_says_how_to_choose_another() {
     let shown = error.to_string();
     assert!(shown.contains(&format!("{address} is in use")) && shown.contains("--address 127.0.0.1:"), "{shown}");
 }
+
+#[tokio::test]
+async fn an_address_that_the_system_refuses_is_told_with_its_cause_once() {
+    // Kept for documentation (RFC 5737), so that no machine has it.
+    let address = ([192, 0, 2, 1], 7373).into();
+    let error = bind(address).await.unwrap_err();
+    let BindError::Refused { source, .. } = &error else { panic!("{error}") };
+    let told = format!("{address}: cannot listen there: {source}; choose another address with `--address`");
+    assert_eq!(format!("{:#}", anyhow::Error::from(error)), told);
+}
