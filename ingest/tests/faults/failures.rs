@@ -11,7 +11,7 @@ use crate::verify;
 #[test]
 fn a_call_that_fails_is_a_clear_error_and_changes_nothing() {
     let mut random = Random(seed());
-    let share = number("RELATA_FAILURES", 8);
+    let share = number("RELATA_FAILURES", 5);
     let kinds = [Kind::Load, Kind::Edit, Kind::Pieces, Kind::Load, Kind::Remove, Kind::Edit, Kind::Publish];
     let series = Series::of(random.next(), &kinds, false);
     let folder = scratch();

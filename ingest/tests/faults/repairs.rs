@@ -210,7 +210,7 @@ fn a_repair_that_is_killed_leaves_one_of_two_stores_and_is_completed_by_the_next
 #[test]
 fn a_call_that_fails_in_a_repair_is_a_clear_error_and_the_next_completes_it() {
     let mut random = Random(seed());
-    let share = number("RELATA_FAILURES", 8);
+    let share = number("RELATA_FAILURES", 5);
     let mut cases = Cases::new("failing calls of repairs");
     for _ in 0..3 {
         let damaged = Damaged::new(&mut random);
