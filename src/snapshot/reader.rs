@@ -16,7 +16,7 @@ use super::guard::Mapping;
 use super::hold::{Hold, is_held};
 use super::provenance::Provenance;
 use super::search::SearchIndex;
-use super::writer::{CURRENT, FILE, SOURCES, current_id};
+use super::writer::{CURRENT, FILE, SOURCES, current_id, make_current};
 use super::{Adjacency, EdgeColumn, NodeColumn, SnapshotId, Times, times};
 use crate::{Error, Result};
 
@@ -108,6 +108,11 @@ impl Snapshot {
     /// The identity of the store's current snapshot: a look at one small file.
     pub fn current_id(store: &Path) -> Option<SnapshotId> {
         current_id(&store.join("snapshots"))
+    }
+
+    /// Makes a snapshot that is there the current one, durably.
+    pub(crate) fn make_current(store: &Path, id: &SnapshotId) -> Result<()> {
+        make_current(&store.join("snapshots"), id)
     }
 
     /// Where a store's snapshot of this identity lies, or would.

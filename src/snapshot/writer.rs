@@ -328,8 +328,7 @@ impl SnapshotWriter {
             self.published = true;
         }
         sync_folder(&self.snapshots)?;
-        write_durably(&self.snapshots.join(CURRENT), id.as_str().as_bytes())?;
-        sync_folder(&self.snapshots)?;
+        make_current(&self.snapshots, &id)?;
         drop_unheld(&self.snapshots, &id);
         Ok(id)
     }
@@ -363,6 +362,11 @@ impl std::ops::Drop for SnapshotWriter {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Has `CURRENT` name a snapshot, durably.
+pub(super) fn make_current(snapshots: &Path, id: &SnapshotId) -> Result<()> {
+    write_durably(&snapshots.join(CURRENT), id.as_str().as_bytes())
 }
 
 /// The snapshot that `CURRENT` names, if it can be read.

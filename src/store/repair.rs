@@ -49,10 +49,11 @@ impl Store {
     /// The rebuilt store has one source, which holds the records of all that the snapshot came from; see
     /// [`Load::keep`] and [`Load::expect_replaceable`] for what that means to later loads.
     ///
-    /// **Invariant:** the new parts are built and verified beside the old, and put in place in the order old database out,
-    /// old `COMMIT` and segments out, new segments and `COMMIT` in, new database in, each of them durable before the next. A process that ends in
-    /// between leaves a store without a database, which does not open and which a repair, run again, rebuilds from the same
-    /// snapshot. Nothing is deleted but what an unfinished repair had built.
+    /// **Invariant:** the new parts are built and verified beside the old. Then the whole snapshot becomes the current one, and
+    /// the parts are put in place in the order old database out, old `COMMIT` and segments out, new segments and `COMMIT` in, new
+    /// database in, each of them durable before the next. A process that ends in between leaves the damaged store, or one without
+    /// a database, which does not open, and which a repair, run again, rebuilds from the same snapshot. Nothing is deleted but
+    /// what an unfinished repair had built.
     ///
     /// # Errors
     /// [`Error::NoStore`], [`Error::Locked`], [`Error::Version`] of a newer store, and [`Error::Damaged`] where no snapshot
@@ -81,10 +82,12 @@ impl Store {
         rebuild(&building, &snapshot, sources.clone(), quiet)?;
         // Before the old parts go: a folder with neither marker nor database might be taken for one to make a store in.
         marker::write(path)?;
-        let damaged = put_in_place(path, &building)?;
-        let mut store = Self::locked(path, Engine::open(&path.join("db"))?, lock)?;
+        let damaged = new_folder(path)?;
+        // Before the store is whole: then a repair, run again, does nothing.
         keep_damaged_snapshot(path, snapshot.id(), &damaged)?;
-        // Equal content is the same snapshot, so this puts none in place where the current one is whole.
+        put_in_place(path, &building, &damaged)?;
+        let mut store = Self::locked(path, Engine::open(&path.join("db"))?, lock)?;
+        // Equal content is the same snapshot, so this puts another in place only where the format has changed.
         store.snapshot(quiet)?;
         Ok(Repair::Rebuilt { from: snapshot.id().clone(), sources, damaged, findings })
     }
@@ -263,9 +266,8 @@ impl Column {
     }
 }
 
-/// Moves the old parts away and the new ones in, and returns where the old ones are.
-fn put_in_place(path: &Path, building: &Path) -> Result<PathBuf> {
-    let damaged = new_folder(path)?;
+/// Moves the old parts away and the new ones in.
+fn put_in_place(path: &Path, building: &Path, damaged: &Path) -> Result<()> {
     let out = ["db", ACKNOWLEDGED, "segments"].map(|part| (path.join(part), damaged.join(part)));
     let back = ["segments", ACKNOWLEDGED, "db"].map(|part| (building.join(part), path.join(part)));
     for (from, to) in out.into_iter().chain(back) {
@@ -273,16 +275,24 @@ fn put_in_place(path: &Path, building: &Path) -> Result<PathBuf> {
             Err(error) if error.kind() == ErrorKind::NotFound && !from.starts_with(building) => continue,
             moved => moved.map_err(Error::io(&from, "cannot put the repaired store in place"))?,
         }
-        sync_folder(&damaged)?;
+        sync_folder(damaged)?;
         sync_folder(path)?;
     }
-    remove_folder(building)?;
-    Ok(damaged)
+    remove_folder(building)
 }
 
-/// Moves the current snapshot away where it is not the whole one, since the next to be published removes older ones.
+/// Makes the whole snapshot the current one. Where another is, moves that away, since the next to be published removes older
+/// ones.
 fn keep_damaged_snapshot(path: &Path, whole: &SnapshotId, damaged: &Path) -> Result<()> {
-    let Some(current) = Snapshot::current_id(path).filter(|current| current != whole) else { return Ok(()) };
+    match Snapshot::current_id(path) {
+        Some(current) if current == *whole => return Ok(()),
+        Some(current) => move_snapshot(path, &current, damaged)?,
+        None => {}
+    }
+    Snapshot::make_current(path, whole)
+}
+
+fn move_snapshot(path: &Path, current: &SnapshotId, damaged: &Path) -> Result<()> {
     let folder = damaged.join("snapshots");
     fs::create_dir(&folder).map_err(Error::io(&folder, "cannot make the folder for the damaged snapshot"))?;
     let from = path.join("snapshots").join(current.as_str());
@@ -290,7 +300,7 @@ fn keep_damaged_snapshot(path: &Path, whole: &SnapshotId, damaged: &Path) -> Res
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(Error::io(&from, "cannot move the damaged snapshot away")(error))
         }
-        _ => sync_folder(&folder),
+        _ => [&folder, damaged, &path.join("snapshots")].into_iter().try_for_each(sync_folder),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relata::snapshot::{EdgeColumn, Snapshot};
-use relata::store::Store;
-use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, RelationId, Value};
+use relata::store::{Neighbor, Store};
+use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, NodeTypeId, RelationId, Value};
+use sha2::{Digest, Sha256};
 
 /// The texts of a node's attributes, by their names.
 pub type Attributes = BTreeMap<String, String>;
@@ -44,11 +45,14 @@ impl Content {
         None
     }
 
-    /// What the store's own reading of edges and keys shows of it: no values of nodes, and of categories only that there
-    /// is one.
-    pub fn without_values(&self, categories: &BTreeSet<(String, usize)>) -> Self {
+    /// SHA-256 of all of it.
+    pub fn hash(&self) -> String {
+        hash_of(&format!("{self:?}"))
+    }
+
+    /// What the store's own reading shows of it: of edges' categories only that there is one.
+    pub fn with_some_categories(&self, categories: &BTreeSet<(String, usize)>) -> Self {
         let mut content = self.clone();
-        content.nodes.values_mut().for_each(BTreeMap::clear);
         for ((relation, _), edges) in &mut content.edges {
             for (_, _, values) in &mut *edges {
                 for (at, value) in values.iter_mut().enumerate() {
@@ -89,7 +93,8 @@ impl Content {
         content
     }
 
-    /// What an open store says of its committed keys and edges; compare with [`without_values`](Self::without_values).
+    /// What an open store says of its committed nodes and edges; compare with
+    /// [`with_some_categories`](Self::with_some_categories).
     pub fn of_store(store: &Store) -> relata::Result<Self> {
         let schema = store.schema();
         let mut content = Self::default();
@@ -101,39 +106,68 @@ impl Content {
                 if let Some(found) = store.find(node_type, key)? {
                     assert_eq!(found, number, "{key} has two numbers");
                     live.push((number, key));
-                    content.nodes.insert((schema.node(node_type).name.clone(), key.to_owned()), Attributes::new());
+                    let attributes = attributes_of(store, node_type, number)?;
+                    content.nodes.insert((schema.node(node_type).name.clone(), key.to_owned()), attributes);
                 }
                 number += 1;
             }
             nodes.push(live);
         }
         for relation in schema.relation_ids() {
-            if store.edge_count(relation).unwrap() == 0 {
-                continue;
-            }
             let ends = schema.edge(relation);
             for direction in Direction::BOTH {
                 let mut edges = Vec::new();
                 for &(node, key) in &nodes[ends.near(direction).index()] {
                     for neighbor in store.neighbors(relation, direction, node)? {
-                        let far = store.key(ends.far(direction), neighbor.node)?.to_owned();
-                        let values = ends.attributes.iter().zip(&neighbor.attributes).map(|(attribute, value)| {
-                            match (attribute.kind, value) {
-                                (AttributeKind::Time, _) => neighbor.time.map(|time| time.to_string()).unwrap_or_default(),
-                                (_, EdgeValue::Missing) => String::new(),
-                                (_, EdgeValue::Category(_)) => SOME.to_owned(),
-                                (kind, EdgeValue::Number(number)) => edge_number(kind, *number),
-                            }
-                        });
-                        edges.push((key.to_owned(), far, values.collect()));
+                        edges.push(seen_edge(store, relation, direction, key, &neighbor)?);
                     }
                 }
                 edges.sort();
-                content.edges.insert((ends.name.clone(), direction), edges);
+                let loops = edges.iter().filter(|edge| ends.symmetric && edge.0 == edge.1).count();
+                let counted = if ends.symmetric { (edges.len() + loops) / 2 } else { edges.len() };
+                assert_eq!(store.edge_count(relation)?, counted as u64, "{}", ends.name);
+                if !edges.is_empty() {
+                    content.edges.insert((ends.name.clone(), direction), edges);
+                }
             }
         }
         Ok(content)
     }
+}
+
+/// SHA-256 of a text, hexadecimal.
+pub fn hash_of(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The values of a node, as an open store has them.
+pub fn attributes_of(store: &Store, node_type: NodeTypeId, node: u32) -> relata::Result<Attributes> {
+    let mut attributes = Attributes::new();
+    for (at, attribute) in (0u16..).zip(&store.schema().node(node_type).attributes) {
+        if let Some(value) = store.value(node_type, node, AttributeId(at))? {
+            attributes.insert(attribute.name.clone(), text(&value));
+        }
+    }
+    Ok(attributes)
+}
+
+/// An edge as an open store has it.
+pub fn seen_edge(
+    store: &Store,
+    relation: RelationId,
+    direction: Direction,
+    near: &str,
+    neighbor: &Neighbor,
+) -> relata::Result<SeenEdge> {
+    let known = store.schema().edge(relation);
+    let far = store.key(known.far(direction), neighbor.node)?.to_owned();
+    let values = known.attributes.iter().zip(&neighbor.attributes).map(|(attribute, value)| match (attribute.kind, value) {
+        (AttributeKind::Time, _) => neighbor.time.map(|time| time.to_string()).unwrap_or_default(),
+        (_, EdgeValue::Missing) => String::new(),
+        (_, EdgeValue::Category(_)) => SOME.to_owned(),
+        (kind, EdgeValue::Number(number)) => edge_number(kind, *number),
+    });
+    Ok((near.to_owned(), far, values.collect()))
 }
 
 fn edges_of_snapshot(snapshot: &Snapshot, relation: RelationId, direction: Direction) -> Vec<SeenEdge> {

@@ -7,7 +7,7 @@ use relata::embedding::{EmbeddingInfo, EmbeddingTable};
 
 use crate::program;
 use crate::random::{Cases, Random, copy_folder, number, scratch, seed};
-use crate::series::Series;
+use crate::series::{Kind, Series};
 
 /// Address space of a reader: some threads' stacks and arenas, and the database's cache.
 const MEMORY: u64 = 4 << 30;
@@ -60,7 +60,7 @@ struct Whole {
 
 impl Whole {
     fn new(random: &mut Random) -> Self {
-        let series = Series::new(random.next(), 5, true);
+        let series = Series::of(random.next(), &[Kind::Load, Kind::Pieces, Kind::Edit, Kind::Load, Kind::Edit], true);
         let store = series.store.clone();
         let table = EmbeddingTable {
             info: EmbeddingInfo {
@@ -93,7 +93,7 @@ impl Whole {
     fn read(&self, store: &Path) -> Result<String, String> {
         let answer = self.folder.path().join("answer");
         let _ = fs::remove_file(&answer);
-        let ended = program::child(store, &["read", answer.to_str().unwrap()]).limited(MEMORY).run();
+        let ended = program::child(store, &["read".to_owned(), answer.to_str().unwrap().to_owned()]).limited(MEMORY).run();
         if ended.hung {
             return Err("reading it hung".to_owned());
         }

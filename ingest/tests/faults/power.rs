@@ -42,7 +42,7 @@ impl Recorded {
         let step = self.ends.partition_point(|&end| end < call) + 1;
         let acknowledged = self.ends[step - 1] == call;
         let outcome = verify::holds_one_of_two(&self.series, &store, step, acknowledged)
-            .and_then(|_| if again { verify::is_completed_by_doing_it_again(&self.series, &store, step) } else { Ok(()) });
+            .and_then(|_| if again { verify::is_completed_by_doing_it_again(&self.series, &store, step, &[]) } else { Ok(()) });
         outcome.map_err(|error| {
             format!(
                 "seed {}, step {step} {:?}, before call {call} of {} ({}), lost {loss:?}: {error}",

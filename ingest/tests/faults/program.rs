@@ -1,12 +1,14 @@
 //! Programs under test: `relata-load`, and this test program itself as a user of the library, behind the preloaded shim.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::content::Content;
 
 /// Longer than any of the commands takes; what is not done by then hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +44,8 @@ pub struct Ended {
     pub calls: u64,
     /// The call that was acted on, and its path; empty if it came to none.
     pub acted_on: String,
+    /// The last call that it made, and its path; empty if it made none.
+    pub last: String,
     /// It took longer than anything may.
     pub hung: bool,
 }
@@ -60,11 +64,16 @@ pub fn load(manifest: &Path, store: &Path) -> Program {
 }
 
 /// This test program, as [`child`](crate::child) reads its arguments.
-pub fn child(store: &Path, arguments: &[&str]) -> Program {
+pub fn child(store: &Path, arguments: &[String]) -> Program {
+    Program::new(own(store, arguments), store)
+}
+
+/// The command of that program, without the shim.
+pub fn own(store: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test program runs"));
     command.args(["--exact", crate::child::NAME, "--nocapture", "--test-threads=1"]);
     command.env(crate::child::VARIABLE, arguments.join("\t")).env(crate::child::STORE, store);
-    Program::new(command, store)
+    command
 }
 
 impl Program {
@@ -94,6 +103,18 @@ impl Program {
         };
         self.command.env("RELATA_FAULT_AT", call.to_string()).env("RELATA_FAULT_ACTION", name);
         self.command.env("RELATA_FAULT_ERRNO", errno.to_string());
+        self
+    }
+
+    /// Numbers only the calls whose path has one of these texts, which have bars between them.
+    pub fn within(mut self, texts: &str) -> Self {
+        self.command.env("RELATA_FAULT_WITHIN", texts);
+        self
+    }
+
+    /// Appends a line about each call to a file.
+    pub fn traced(mut self, trace: &Path) -> Self {
+        self.command.env("RELATA_FAULT_TRACE", trace);
         self
     }
 
@@ -161,10 +182,69 @@ impl Program {
         };
         let report = fs::read(&self.report).unwrap_or_default();
         let _ = fs::remove_file(&self.report);
-        let (calls, acted_on) =
-            report.split_first_chunk().map_or((0, &[][..]), |(calls, line)| (u64::from_ne_bytes(*calls), line));
-        let line: Vec<u8> = acted_on.iter().copied().take_while(|&byte| byte != 0).collect();
-        Ended { status, stderr: reader.join().unwrap(), calls, acted_on: String::from_utf8_lossy(&line).into_owned(), hung }
+        let calls = report.first_chunk().map_or(0, |calls| u64::from_ne_bytes(*calls));
+        // Where the shim has written them: see `shim/src/state.rs`.
+        let line = |from: usize| {
+            let line: Vec<u8> = report.iter().skip(from).copied().take_while(|&byte| byte != 0).collect();
+            String::from_utf8_lossy(&line).into_owned()
+        };
+        let (acted_on, last) = (line(8), line(2048));
+        Ended { status, stderr: reader.join().unwrap(), calls, acted_on, last, hung }
+    }
+}
+
+/// A process that has opened the current snapshot of a store, and reads it again whenever it is asked.
+pub struct Reader {
+    process: Child,
+    questions: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+    /// What it read first: the snapshot's identity, a hash of the content, and `intact`.
+    first: String,
+}
+
+impl Reader {
+    pub fn of(store: &Path) -> Self {
+        let mut command = own(store, &["hold".to_owned()]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let answers = BufReader::new(process.stdout.take().expect("it was asked for")).lines();
+        let questions = process.stdin.take();
+        let mut reader = Self { process, questions, answers, first: String::new() };
+        reader.first = reader.answer();
+        reader
+    }
+
+    fn answer(&mut self) -> String {
+        for line in self.answers.by_ref() {
+            // The test harness may print before it on the same line.
+            if let Some((_, answer)) = line.unwrap().split_once(crate::child::ANSWER) {
+                return answer.to_owned();
+            }
+        }
+        panic!("a reader ended")
+    }
+
+    /// The identity of the snapshot that it has.
+    pub fn id(&self) -> &str {
+        self.first.split(' ').next().expect("a text has a first word")
+    }
+
+    /// Whether it read this content first.
+    pub fn has(&self, content: &Content) -> bool {
+        self.first.ends_with(&format!(" {} intact", content.hash()))
+    }
+
+    /// Reads all of it again, which must be what it was.
+    pub fn read(&mut self) -> Result<(), String> {
+        self.questions.as_mut().expect("only `drop` takes it").write_all(b"again\n").unwrap();
+        let again = self.answer();
+        if again == self.first { Ok(()) } else { Err(format!("a reader had {}, and has {again}", self.first)) }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        self.process.wait().unwrap();
     }
 }
 

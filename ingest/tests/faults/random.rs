@@ -74,6 +74,11 @@ impl Cases {
 
     pub fn add(&mut self, outcome: Result<(), String>) {
         self.tried += 1;
+        self.note(outcome);
+    }
+
+    /// Counts a failure that belongs to cases that were tried.
+    pub fn note(&mut self, outcome: Result<(), String>) {
         if let Err(failure) = outcome {
             println!("{}: {failure}", self.title);
             self.failures.push(failure);

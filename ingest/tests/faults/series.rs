@@ -1,119 +1,82 @@
 //! A seeded series of steps that change a store, as files and manifests, beside a plain model of what is in it after each.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use relata::snapshot::Snapshot;
-use relata_schema::Direction;
+use relata::store::Store;
 
 use crate::child;
-use crate::content::{Attributes, Content};
+use crate::content::{Content, edge_categories};
+use crate::data::{self, SCHEMA, SOURCES};
+use crate::model::Model;
+use crate::phases::Phase;
 use crate::program::{self, Program};
 use crate::random::Random;
 
-const SCHEMA: &str = r#"
-[node.place]
-attributes.size = { kind = "number" }
-attributes.visitors = { kind = "count" }
-attributes.kind = { kind = "category" }
-attributes.note = { kind = "text" }
-attributes.open = { kind = "boolean" }
-attributes.founded = { kind = "time" }
-attributes.area = { kind = "interval" }
-attributes.position = { kind = "vector(3)" }
-attributes.motif = { kind = "sequence" }
-[node.person]
-attributes.age = { kind = "number" }
-[[relation]]
-name = "visits"
-source = "person"
-target = "place"
-[relation.attributes]
-score = { kind = "number" }
-times = { kind = "count" }
-paid = { kind = "boolean" }
-year = { kind = "time" }
-purpose = { kind = "category" }
-[[relation]]
-name = "near"
-source = "place"
-target = "place"
-symmetric = true
-attributes.distance = { kind = "number" }
-[[relation]]
-name = "knows"
-source = "person"
-target = "person"
-"#;
-
-/// The sources that a manifest of the series may have, with their settings.
-const SOURCES: [(&str, &str); 6] = [
-    (
-        "places",
-        r#"node = "place"
-key = "key"
-attributes = { size = "size", visitors = "visitors", kind = "kind", note = "note", open = "open", founded = "founded", area = "area", position = "position", motif = "motif" }"#,
-    ),
-    (
-        "more-places",
-        r#"node = "place"
-key = "key"
-attributes = { size = "size", visitors = "visitors", kind = "kind", note = "note", open = "open", founded = "founded", area = "area", position = "position", motif = "motif" }"#,
-    ),
-    (
-        "persons",
-        r#"node = "person"
-key = "key"
-attributes = { age = "age" }"#,
-    ),
-    (
-        "visits",
-        r#"relation = "visits"
-columns = { source = "source", target = "target", score = "score", times = "times", paid = "paid", year = "year", purpose = "purpose" }
-unmatched = "make""#,
-    ),
-    (
-        "near",
-        r#"relation = "near"
-columns = { source = "source", target = "target", distance = "distance" }
-unmatched = "make""#,
-    ),
-    (
-        "knows",
-        r#"relation = "knows"
-columns = { source = "source", target = "target" }
-unmatched = "make""#,
-    ),
-];
-
-/// What a source brings.
-#[derive(Clone, Debug, Default)]
-struct PlainSource {
-    /// Type, key, attributes.
-    nodes: Vec<(&'static str, String, Attributes)>,
-    /// Relation, source, target, values.
-    edges: Vec<(&'static str, String, String, Vec<String>)>,
+/// Kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Load,
+    Pieces,
+    Edit,
+    /// Many edits, each a commit: no step to interrupt.
+    Edits,
+    Remove,
+    Publish,
 }
+
+/// One less than a commit lists before they become one.
+pub const EDITS: usize = 63;
 
 /// Something that changes a store.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// `relata-load run` with this manifest.
     Load(PathBuf),
-    /// Removes a source and publishes, by the library. Edits will stand beside it.
+    /// Loads the sources in this file and publishes, by the library, with so little memory that a source becomes several
+    /// segments.
+    Pieces { file: PathBuf, bytes: usize },
+    /// Commits the edit in this file under this note and publishes, by the library.
+    Edit { file: PathBuf, note: String },
+    /// Commits the edits in these files, one by one, and publishes.
+    Edits { folder: PathBuf },
+    /// Removes a source and publishes, by the library.
     Remove(String),
     /// Publishes what is committed, by the library.
     Publish,
 }
 
 impl Step {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Load(_) => Kind::Load,
+            Self::Pieces { .. } => Kind::Pieces,
+            Self::Edit { .. } => Kind::Edit,
+            Self::Edits { .. } => Kind::Edits,
+            Self::Remove(_) => Kind::Remove,
+            Self::Publish => Kind::Publish,
+        }
+    }
+
+    /// As [`child`] reads it.
+    fn words(&self) -> Vec<String> {
+        let text = |path: &Path| path.to_str().expect("the folders of the tests are text").to_owned();
+        match self {
+            Self::Load(manifest) => vec!["load".to_owned(), text(manifest)],
+            Self::Pieces { file, bytes } => vec!["pieces".to_owned(), text(file), bytes.to_string()],
+            Self::Edit { file, note } => vec!["edit".to_owned(), text(file), note.clone()],
+            Self::Edits { folder } => vec!["edits".to_owned(), text(folder)],
+            Self::Remove(source) => vec!["remove".to_owned(), source.clone()],
+            Self::Publish => vec!["publish".to_owned()],
+        }
+    }
+
     pub fn program(&self, store: &Path) -> Program {
         match self {
             Self::Load(manifest) => program::load(manifest, store),
-            Self::Remove(source) => program::child(store, &["remove", source]),
-            Self::Publish => program::child(store, &["publish"]),
+            other => program::child(store, &other.words()),
         }
     }
 
@@ -125,187 +88,190 @@ impl Step {
                 let quiet = relata_ingest::Options { quiet: true, ..relata_ingest::Options::default() };
                 relata_ingest::run(&manifest, store, quiet).map(|_| ()).map_err(|error| error.to_string())
             }
-            Self::Remove(source) => child::act(store, &["remove", source]).map_err(|error| error.to_string()),
-            Self::Publish => child::act(store, &["publish"]).map_err(|error| error.to_string()),
+            other => child::act(store, &other.words()).map_err(|error| error.to_string()),
         }
     }
 }
 
-/// Steps, and what they make of a store that nothing happens to.
-pub struct Series {
-    pub steps: Vec<Step>,
-    /// Before the first step, and after each.
-    pub states: Vec<State>,
-    /// The store after all steps.
-    pub store: PathBuf,
-    pub seed: u64,
-    _folder: tempfile::TempDir,
-}
-
-/// What a store holds between two steps.
+/// What a store holds after a step.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub content: Content,
+    /// The identity of the snapshot, which is that of the content; none where there is no store yet.
     pub snapshot: Option<String>,
-    /// Files of its folder `segments`.
+    /// Files in `segments/`.
     pub segments: usize,
-    /// Calls that change or sync files, of the step that led here.
-    pub calls: u64,
+    /// The calls that the step made, by what it was at.
+    pub phases: Vec<Phase>,
+}
+
+impl State {
+    pub fn calls(&self) -> u64 {
+        self.phases.len() as u64
+    }
+}
+
+/// Steps, and the states before, between and after them, as one untouched run made them.
+pub struct Series {
+    pub steps: Vec<Step>,
+    /// One more than steps.
+    pub states: Vec<State>,
+    /// As the steps left it.
+    pub store: PathBuf,
+    pub seed: u64,
+    model: Model,
+    random: Random,
+    /// Whether relations may have several blocks.
+    large: bool,
+    folder: tempfile::TempDir,
 }
 
 impl Series {
-    /// Steps of a seed: at least one source is new or changed in each. `large` sources have several blocks.
+    /// A load, an edit, and so on at random.
     pub fn new(seed: u64, steps: usize, large: bool) -> Self {
-        let folder = crate::random::scratch();
-        let store = folder.path().join("untouched.relata");
-        let mut random = Random(seed);
-        let mut held: Vec<(String, PlainSource)> = Vec::new();
-        let mut series = Self { steps: Vec::new(), states: vec![State::default()], store: store.clone(), seed, _folder: folder };
+        let mut series = Self::empty(seed, large);
         for number in 0..steps {
-            let step = match random.below(10) {
-                0 | 1 if held.len() > 2 => {
-                    let removed = held.remove(random.below(held.len() as u64) as usize).0;
-                    Step::Remove(removed)
-                }
-                2 if number > 0 => Step::Publish,
-                _ => {
-                    let folder = series._folder.path().join(format!("step-{number}"));
-                    Step::Load(load(&folder, &mut random, &mut held, large))
-                }
+            let kind = match (number, series.random.below(20)) {
+                (0, _) => Kind::Load,
+                (1, _) => Kind::Edit,
+                (_, 0..=5) => Kind::Edit,
+                (_, 6..=9) => Kind::Pieces,
+                (_, 10..=12) if series.model.sources().len() > 2 => Kind::Remove,
+                (_, 13 | 14) => Kind::Publish,
+                _ => Kind::Load,
             };
-            let ended = step.program(&store).run();
-            assert!(ended.status.success(), "seed {seed}, step {number}: {ended:?}");
-            let snapshot = Snapshot::current(&store).unwrap();
-            let content = expected(&held);
-            assert_eq!(Content::of_snapshot(&snapshot).difference(&content), None, "seed {seed}, step {number}");
-            series.states.push(State {
-                content,
-                snapshot: Some(snapshot.id().to_string()),
-                segments: fs::read_dir(store.join("segments")).unwrap().count(),
-                calls: ended.calls,
-            });
-            series.steps.push(step);
+            series.take(kind);
         }
         series
     }
-}
 
-/// Writes the files and manifest of a load, and does it to the model.
-fn load(folder: &Path, random: &mut Random, held: &mut Vec<(String, PlainSource)>, large: bool) -> PathBuf {
-    fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("schema.toml"), SCHEMA).unwrap();
-    let mut manifest = "schema = \"schema.toml\"\n[dataset]\nname = \"faults\"\n".to_owned();
-    let first = random.below(SOURCES.len() as u64) as usize;
-    let mut listed = Vec::new();
-    for (at, (name, settings)) in SOURCES.iter().enumerate() {
-        if at != first && random.chance(50) {
-            continue;
-        }
-        let (source, table) = if settings.starts_with("node") {
-            nodes(if *name == "persons" { "person" } else { "place" }, random)
-        } else {
-            edges(name, random, large)
-        };
-        fs::write(folder.join(format!("{name}.tsv")), table).unwrap();
-        write!(manifest, "[[source]]\npath = \"{name}.tsv\"\nname = \"{name}\"\n{settings}\n").unwrap();
-        listed.push(((*name).to_owned(), source));
+    /// With these kinds of steps. A removal has a load before it.
+    pub fn of(seed: u64, kinds: &[Kind], large: bool) -> Self {
+        let mut series = Self::empty(seed, large);
+        kinds.iter().for_each(|&kind| series.take(kind));
+        series
     }
-    // What the manifest does not name stays, before what it names.
-    held.retain(|(name, _)| !listed.iter().any(|(other, _)| other == name));
-    held.extend(listed);
-    let path = folder.join("manifest.toml");
-    fs::write(&path, manifest).unwrap();
-    path
-}
 
-fn nodes(node_type: &'static str, random: &mut Random) -> (PlainSource, String) {
-    let columns: &[&str] = match node_type {
-        "place" => &["size", "visitors", "kind", "note", "open", "founded", "area", "position", "motif"],
-        _ => &["age"],
-    };
-    let mut source = PlainSource::default();
-    let mut table = format!("key\t{}\n", columns.join("\t"));
-    let start = random.below(20);
-    for number in start..start + 1 + random.below(15) {
-        let key = format!("{node_type}{number}");
-        let mut attributes = Attributes::new();
-        write!(table, "{key}").unwrap();
-        for column in columns {
-            let value = if random.chance(20) { String::new() } else { cell(column, random) };
-            write!(table, "\t{value}").unwrap();
-            if !value.is_empty() {
-                attributes.insert((*column).to_owned(), value);
-            }
+    fn empty(seed: u64, large: bool) -> Self {
+        let folder = crate::random::scratch();
+        Self {
+            steps: Vec::new(),
+            states: vec![State::default()],
+            store: folder.path().join("untouched.relata"),
+            seed,
+            model: Model::default(),
+            random: Random(seed),
+            large,
+            folder,
         }
-        table.push('\n');
-        source.nodes.push((node_type, key, attributes));
     }
-    (source, table)
-}
 
-/// A value of a column, as it is shown again.
-fn cell(column: &str, random: &mut Random) -> String {
-    match column {
-        "size" | "age" | "score" | "distance" => (random.below(400) as f64 / 4.0).to_string(),
-        "visitors" | "times" => random.below(1000).to_string(),
-        "kind" | "purpose" => format!("{column} {}", random.below(6)),
-        "note" => format!("note {}, été", random.below(1000)),
-        "open" | "paid" => random.chance(50).to_string(),
-        "founded" | "year" => (random.below(200) as i64 - 100).to_string(),
-        "area" => {
-            let start = random.below(10_000);
-            format!("chr{}:{start}-{}", 1 + random.below(3), start + 1 + random.below(500))
-        }
-        "position" => (0..3).map(|_| (random.below(40) as f32 / 4.0).to_string()).collect::<Vec<_>>().join(","),
-        "motif" => (0..1 + random.below(30)).map(|_| ['A', 'C', 'G', 'T'][random.below(4) as usize]).collect(),
-        other => panic!("a column {other}"),
-    }
-}
-
-fn edges(relation: &'static str, random: &mut Random, large: bool) -> (PlainSource, String) {
-    let (from, to, columns): (_, _, &[&str]) = match relation {
-        "visits" => ("person", "place", &["score", "times", "paid", "year", "purpose"]),
-        "near" => ("place", "place", &["distance"]),
-        _ => ("person", "person", &[]),
-    };
-    let mut source = PlainSource::default();
-    let mut table = ["source", "target"].iter().chain(columns).copied().collect::<Vec<_>>().join("\t");
-    table.push('\n');
-    let count = if large && random.chance(40) { 2500 } else { random.below(40) };
-    for _ in 0..count {
-        let ends = [format!("{from}{}", random.below(30)), format!("{to}{}", random.below(30))];
-        let values: Vec<String> =
-            columns.iter().map(|column| if random.chance(20) { String::new() } else { cell(column, random) }).collect();
-        let row: Vec<&str> = ends.iter().chain(&values).map(String::as_str).collect();
-        writeln!(table, "{}", row.join("\t")).unwrap();
-        let [near, far] = ends;
-        source.nodes.push((from, near.clone(), Attributes::new()));
-        source.nodes.push((to, far.clone(), Attributes::new()));
-        source.edges.push((relation, near, far, values));
-    }
-    (source, table)
-}
-
-/// What sources hold together: of an attribute the last value, of edges all.
-fn expected(held: &[(String, PlainSource)]) -> Content {
-    let mut nodes: BTreeMap<(String, String), Attributes> = BTreeMap::new();
-    let mut edges: BTreeMap<(String, Direction), Vec<_>> = BTreeMap::new();
-    for (_, source) in held {
-        for (node_type, key, attributes) in &source.nodes {
-            nodes.entry(((*node_type).to_owned(), key.clone())).or_default().extend(attributes.clone());
-        }
-        for (relation, near, far, values) in &source.edges {
-            let (out, back) = ((near.clone(), far.clone(), values.clone()), (far.clone(), near.clone(), values.clone()));
-            let both = *relation == "near" && near != far;
-            for (direction, edge, other) in [(Direction::Outgoing, &out, &back), (Direction::Incoming, &back, &out)] {
-                let seen = edges.entry(((*relation).to_owned(), direction)).or_default();
-                seen.push(edge.clone());
-                if both {
-                    seen.push(other.clone());
+    /// Takes one more step, in a process and in the model, which must agree.
+    fn take(&mut self, kind: Kind) {
+        let number = self.steps.len();
+        let folder = self.folder.path().join(format!("step-{number}"));
+        let step = match kind {
+            Kind::Load => self.load(&folder),
+            Kind::Pieces => self.pieces(&folder),
+            Kind::Edit => self.edit(&folder, number),
+            Kind::Edits => {
+                for at in 0..EDITS {
+                    self.edit(&folder.join(format!("{at:02}")), number);
                 }
+                Step::Edits { folder }
+            }
+            Kind::Remove => {
+                let at = self.random.below(self.model.sources().len() as u64) as usize;
+                let name = self.model.sources().nth(at).expect("a load came before").to_owned();
+                self.model.remove(&name);
+                Step::Remove(name)
+            }
+            Kind::Publish => Step::Publish,
+        };
+        let trace = self.folder.path().join("trace");
+        let ended = step.program(&self.store).traced(&trace).run();
+        let place = format!("seed {}, step {number} {step:?}", self.seed);
+        assert!(ended.status.success(), "{place}: {ended:?}");
+        let phases: Vec<Phase> = fs::read_to_string(&trace).unwrap().lines().map(|line| Phase::of(kind, line)).collect();
+        assert_eq!(phases.len() as u64, ended.calls, "{place}");
+        fs::remove_file(trace).unwrap();
+        let snapshot = Snapshot::current(&self.store).unwrap();
+        let content = self.model.content();
+        assert_eq!(Content::of_snapshot(&snapshot).difference(&content), None, "{place}");
+        self.states.push(State {
+            content,
+            snapshot: Some(snapshot.id().to_string()),
+            segments: fs::read_dir(self.store.join("segments")).unwrap().count(),
+            phases,
+        });
+        self.steps.push(step);
+    }
+
+    /// Some of the sources, anew, each with its table.
+    fn sources(&mut self) -> Vec<(&'static str, &'static str, crate::model::PlainSource, String)> {
+        let first = self.random.below(SOURCES.len() as u64) as usize;
+        let mut sources = Vec::new();
+        for (at, (name, settings)) in SOURCES.iter().enumerate() {
+            if at == first || self.random.chance(50) {
+                let large = self.large && self.random.chance(40);
+                let (source, table) = data::source(name, &mut self.random, large);
+                sources.push((*name, *settings, source, table));
             }
         }
+        sources
     }
-    edges.values_mut().for_each(|edges| edges.sort());
-    Content { nodes, edges }
+
+    /// Writes the files and manifest of a load.
+    fn load(&mut self, folder: &Path) -> Step {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("schema.toml"), SCHEMA).unwrap();
+        let mut manifest = format!("schema = \"schema.toml\"\n[dataset]\nname = \"{}\"\n", child::DATASET);
+        let mut brought = Vec::new();
+        for (name, settings, source, table) in self.sources() {
+            fs::write(folder.join(format!("{name}.tsv")), table).unwrap();
+            write!(manifest, "[[source]]\npath = \"{name}.tsv\"\nname = \"{name}\"\n{settings}\n").unwrap();
+            brought.push((name.to_owned(), source));
+        }
+        self.model.bring(brought);
+        let path = folder.join("manifest.toml");
+        fs::write(&path, manifest).unwrap();
+        Step::Load(path)
+    }
+
+    fn pieces(&mut self, folder: &Path) -> Step {
+        fs::create_dir_all(folder).unwrap();
+        let brought: Vec<_> = self.sources().into_iter().map(|(name, _, source, _)| (name.to_owned(), source)).collect();
+        let largest = brought.iter().map(|(_, source)| source.edges.len()).max().unwrap_or(0);
+        // A handful of segments either way: an edge takes 8 to 36 bytes, and half of the memory is a segment's.
+        let bytes = if largest > 1000 { 16 << 10 } else { 512 };
+        let file = folder.join("pieces.json");
+        fs::write(&file, serde_json::to_vec(&brought).unwrap()).unwrap();
+        self.model.bring(brought);
+        Step::Pieces { file, bytes }
+    }
+
+    fn edit(&mut self, folder: &Path, number: usize) -> Step {
+        fs::create_dir_all(folder).unwrap();
+        let words = data::words(&self.model.graph(), &mut self.random);
+        let file = folder.join("edit.json");
+        fs::write(&file, serde_json::to_vec(&words).unwrap()).unwrap();
+        let note = format!("step {number}");
+        self.model.edit(&note, &words);
+        Step::Edit { file, note }
+    }
+}
+
+#[test]
+fn a_series_has_several_segments_a_source_and_several_blocks_a_relation() {
+    let series = Series::of(3, &[Kind::Load, Kind::Pieces, Kind::Pieces, Kind::Pieces, Kind::Edit], true);
+    let store = Store::open(&series.store).unwrap();
+    let checked = store.check_with(true);
+    assert_eq!(checked.findings, []);
+    println!("{} sources, {} segments, {} blocks, {} edges", checked.sources, checked.segments, checked.blocks, checked.edges);
+    assert!(checked.segments >= 2 * checked.sources + checked.edits, "{checked:?}");
+    // A block holds 512 edges at most.
+    assert!(checked.edges > 2500, "{checked:?}");
+    let found = Content::of_store(&store).unwrap();
+    let expected = series.states[series.steps.len()].content.with_some_categories(&edge_categories(store.schema()));
+    assert_eq!(found.difference(&expected), None);
 }

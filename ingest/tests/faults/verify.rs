@@ -1,5 +1,6 @@
 //! What must hold after a fault: the store has one of two contents, whole, and goes on from there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use crate::series::Series;
 pub fn holds_one_of_two(series: &Series, store: &Path, step: usize, acknowledged: bool) -> Result<usize, String> {
     let allowed = if acknowledged { step..=step } else { step - 1..=step };
     let snapshot = current(series, store, allowed.clone())?;
+    every_snapshot_is_whole(store)?;
     let opened = match Store::open(store) {
         Ok(opened) => opened,
         Err(Error::NoStore { .. }) if *allowed.start() == 0 && snapshot == 0 => return Ok(0),
@@ -30,7 +32,7 @@ pub fn holds_one_of_two(series: &Series, store: &Path, step: usize, acknowledged
     let mut differences = Vec::new();
     // Of two equal contents the later one: there is nothing to do between them.
     for step in allowed.rev() {
-        match found.difference(&series.states[step].content.without_values(&categories)) {
+        match found.difference(&series.states[step].content.with_some_categories(&categories)) {
             None if step < snapshot => return Err("the snapshot is ahead of the store".to_owned()),
             None => return Ok(step),
             Some(difference) => differences.push(format!("as after step {step} but for {difference}")),
@@ -57,27 +59,37 @@ fn current(series: &Series, store: &Path, allowed: std::ops::RangeInclusive<usiz
     }
 }
 
-/// Does a step again, and verifies that the store is as if nothing had ever happened.
-pub fn is_completed_by_doing_it_again(series: &Series, store: &Path, step: usize) -> Result<(), String> {
+/// What is named as a snapshot is one, to its last byte: none is ever half-made or half-removed under its name.
+pub fn every_snapshot_is_whole(store: &Path) -> Result<(), String> {
+    for id in names(&store.join("snapshots")).iter().filter_map(|name| SnapshotId::parse(name)) {
+        let opened = Snapshot::open(&store.join("snapshots").join(id.as_str()));
+        match opened.and_then(|snapshot| snapshot.verify().map(|()| snapshot)) {
+            Ok(snapshot) if *snapshot.id() == id => {}
+            Ok(snapshot) => return Err(format!("the snapshot {id} has the content of {}", snapshot.id())),
+            Err(error) => return Err(format!("the snapshot {id} is not whole: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Does a step again, and verifies that the store is as if nothing had ever happened. Of old snapshots there are those that
+/// processes hold.
+pub fn is_completed_by_doing_it_again(series: &Series, store: &Path, step: usize, held: &[&str]) -> Result<(), String> {
     series.steps[step - 1].act(store).map_err(|error| format!("doing the step again: {error}"))?;
     let found = holds_one_of_two(series, store, step, true)?;
     assert_eq!(found, step);
     if current(series, store, step..=step)? != step {
         return Err("the current snapshot is not of the step that was done again".to_owned());
     }
-    strays(series, store, step)
+    strays(series, store, step, held)
 }
 
 /// What lies in a store that nothing refers to, when the next load has begun.
-fn strays(series: &Series, store: &Path, step: usize) -> Result<(), String> {
+fn strays(series: &Series, store: &Path, step: usize, held: &[&str]) -> Result<(), String> {
     let mut opened = Store::open(store).map_err(|error| error.to_string())?;
     let schema = opened.schema().clone();
     drop(opened.begin(&schema).map_err(|error| error.to_string())?);
     drop(opened);
-    let names = |folder: &Path| -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        entries.collect()
-    };
     let segments = names(&store.join("segments"));
     if segments.len() != series.states[step].segments {
         return Err(format!("segments: {segments:?}, expected {}", series.states[step].segments));
@@ -88,11 +100,21 @@ fn strays(series: &Series, store: &Path, step: usize) -> Result<(), String> {
     if let Some(stray) = names(store).into_iter().find(|name| !is_known(name)) {
         return Err(format!("a stray file {stray}"));
     }
-    let snapshots = names(&store.join("snapshots"));
-    let is_known = |name: &String| name == "CURRENT" || SnapshotId::parse(name).is_some();
-    match snapshots.iter().find(|name| !is_known(name)) {
-        Some(stray) => Err(format!("a stray snapshots/{stray}")),
-        None if snapshots.len() > 3 => Err(format!("old snapshots are still there: {snapshots:?}")),
-        None => Ok(()),
-    }
+    let current = series.states[step].snapshot.as_deref().expect("a step was taken");
+    only_these_snapshots(store, &[held, &[current]].concat())
+}
+
+/// The snapshots that there are, and that nothing else is there.
+pub fn only_these_snapshots(store: &Path, ids: &[&str]) -> Result<(), String> {
+    let expected: BTreeSet<String> = ids.iter().copied().chain(["CURRENT"]).map(str::to_owned).collect();
+    let found: BTreeSet<String> = names(&store.join("snapshots")).into_iter().collect();
+    if found == expected { Ok(()) } else { Err(format!("in snapshots: {found:?}, expected {expected:?}")) }
+}
+
+/// The names in a folder, sorted; none where it is not there.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }

@@ -4,8 +4,10 @@
 //! | variable | what |
 //! |---|---|
 //! | `RELATA_FAULT_ROOT` | the folder, absolute and without links in it; nothing is done without it |
-//! | `RELATA_FAULT_REPORT` | a file that holds the number of calls (u64) and, from byte 8, a line about the call that was acted on |
+//! | `RELATA_FAULT_REPORT` | a file that holds the number of calls (u64); from byte 8, a line about the call that was acted on; from byte 2048, one about the last call |
+//! | `RELATA_FAULT_TRACE` | a file to which a line about each call is appended |
 //! | `RELATA_FAULT_AT` | the number of the call to act on |
+//! | `RELATA_FAULT_WITHIN` | texts with bars between them; then only calls whose path has one of them are numbered for `RELATA_FAULT_AT` |
 //! | `RELATA_FAULT_ACTION` | `fail` (that call), `fail-on` (it and all after it), `kill-before`, `kill-after`, `kill-torn` |
 //! | `RELATA_FAULT_ERRNO` | for the failing ones |
 //! | `RELATA_FAULT_JOURNAL` | a file to which each call that succeeded is appended, with its data: see `record.rs` |

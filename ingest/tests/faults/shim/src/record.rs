@@ -68,7 +68,7 @@ impl Record<'_> {
     }
 }
 
-fn write_all(journal: c_int, mut bytes: *const c_void, mut length: usize) {
+pub fn write_all(journal: c_int, mut bytes: *const c_void, mut length: usize) {
     while length > 0 {
         // SAFETY: the callers give memory of at least that length.
         let written = unsafe { kernel!(libc::SYS_write, journal, bytes, length) };

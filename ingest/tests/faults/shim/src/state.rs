@@ -4,10 +4,14 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::record::Record;
+use crate::record::{Record, write_all};
 
-/// Bytes of the report: the count, and the line about the call that was acted on.
+/// Bytes of the report: the count, and the lines about the call that was acted on and the last one.
 const REPORT_BYTES: usize = 4096;
+/// Where the line about the call that was acted on begins.
+const ACTED_ON: usize = 8;
+/// Where the line about the last call begins.
+const LAST: usize = 2048;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Action {
@@ -22,7 +26,9 @@ struct Settings {
     root: &'static [u8],
     report: *mut u8,
     journal: c_int,
+    trace: c_int,
     at: u64,
+    within: &'static [u8],
     action: Action,
     errno: c_int,
     no_sync: bool,
@@ -56,7 +62,9 @@ extern "C" fn start() {
         root,
         report: report(),
         journal: open_variable(c"RELATA_FAULT_JOURNAL", libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND),
+        trace: open_variable(c"RELATA_FAULT_TRACE", libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND),
         at: number(c"RELATA_FAULT_AT"),
+        within: text(c"RELATA_FAULT_WITHIN"),
         action,
         errno: number(c"RELATA_FAULT_ERRNO") as c_int,
         no_sync: variable(c"RELATA_FAULT_NO_SYNC").is_some(),
@@ -176,10 +184,16 @@ impl Call<'_> {
     ) -> isize {
         let Some(settings) = settings() else { return real() };
         let _turn = Turn::take();
-        let number = count(settings);
+        let counted = count(settings);
+        let number = if settings.within.is_empty() { counted } else { self.number_within(settings.within) };
+        self.note(settings, LAST, REPORT_BYTES);
+        self.trace(settings);
         let is_meant = number == settings.at || settings.action == Action::FailOn && settings.at > 0 && number > settings.at;
         if is_meant {
-            self.report(settings, number);
+            // The first call that is acted on.
+            if number == settings.at {
+                self.note(settings, ACTED_ON, LAST);
+            }
             match settings.action {
                 Action::Fail | Action::FailOn => {
                     set_errno(settings.errno);
@@ -206,14 +220,33 @@ impl Call<'_> {
         returned
     }
 
-    /// Notes the first call that is acted on.
-    fn report(&self, settings: &Settings, number: u64) {
-        if settings.report.is_null() || number != settings.at {
+    /// The number of the call among those whose path has one of these texts; 0 of another.
+    fn number_within(&self, texts: &[u8]) -> u64 {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let has = |text: &[u8]| self.path.windows(text.len()).any(|part| part == text);
+        match texts.split(|&byte| byte == b'|').any(has) {
+            true => NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+            false => 0,
+        }
+    }
+
+    /// Writes a line about the call, with a zero at its end, in a part of the report.
+    fn note(&self, settings: &Settings, start: usize, end: usize) {
+        if settings.report.is_null() {
             return;
         }
-        for (at, byte) in (8..).zip(self.name.iter().chain(b" ").chain(self.path).take(REPORT_BYTES - 9)) {
+        let line = self.name.iter().chain(b" ").chain(self.path).take(end - start - 1);
+        for (at, byte) in (start..).zip(line.chain(b"\0")) {
             // SAFETY: `at` stays below the mapping's length, and the turn is held.
             unsafe { settings.report.add(at).write(*byte) };
+        }
+    }
+
+    fn trace(&self, settings: &Settings) {
+        if settings.trace >= 0 {
+            for part in [self.name, b" ", self.path, b"\n"] {
+                write_all(settings.trace, part.as_ptr().cast(), part.len());
+            }
         }
     }
 }
