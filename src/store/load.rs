@@ -37,8 +37,8 @@ pub struct EdgeBatch<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Memory for edges and values that wait to be written, in bytes (1 GiB by default, at most 32 GiB are used); reading
-    /// waits where it is used up. A source of any size loads, in segments of 128 MiB or half of this memory. An edge with
-    /// one attribute takes 16 bytes.
+    /// waits where it is used up. A source of any size loads, in segments of 64 MiB, or of half this memory where that is
+    /// less. An edge with one attribute takes 16 bytes.
     pub staging_bytes: usize,
 }
 
