@@ -219,6 +219,8 @@ impl<'h> Worker<'h> {
                 40..=42 => self.writes(Self::give_up),
                 43..=69 => self.read_node(),
                 70..=79 => self.read_whole(),
+                // A lost edit is missing from snapshots as well; here, reads of the store are to find it.
+                80..=89 if self.history.setting.plant == Plant::LostEdit => self.read_whole(),
                 80..=89 => self.open_snapshot(),
                 _ => self.read_snapshot_again(),
             };
