@@ -33,6 +33,7 @@ mod planted;
 pub mod progress;
 pub mod sampler;
 pub mod snapshot;
+mod spare;
 pub mod store;
 pub mod task;
 #[cfg(feature = "train")]

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::disk::{read_at, write_at};
 use crate::pack::{Malformed, Reader, put_packed};
+use crate::spare::Spare;
 use crate::{Error, Result};
 
 /// Records that a bucket should have: some of them fit a core's second-level cache.
@@ -27,13 +28,13 @@ pub(crate) struct Memory {
     allowed: usize,
     held: AtomicUsize,
     /// Chunks that are empty by now: the next partition fills them, as fresh pages would cost more than what is put there.
-    spare: Mutex<Vec<Vec<u32>>>,
+    spare: Spare<Vec<u32>>,
 }
 
 impl Memory {
     /// So many bytes; what is above goes to a file in `folder`, which ends with the partition.
     pub(crate) fn new(folder: &Path, allowed: usize) -> Self {
-        Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0), spare: Mutex::default() }
+        Self { folder: folder.to_owned(), allowed, held: AtomicUsize::new(0), spare: Spare::default() }
     }
 
     /// As many bytes as there are.
@@ -41,22 +42,17 @@ impl Memory {
         Self::new(Path::new(""), usize::MAX)
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u32>>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a chunk's memory back.
     fn give_back(&self, mut chunk: Vec<u32>) {
         if chunk.capacity() == CHUNK_WORDS {
             chunk.clear();
-            self.spare().push(chunk);
+            self.spare.give(chunk);
         }
     }
 
     /// An empty chunk.
     fn chunk(&self) -> Vec<u32> {
-        let spare = self.spare().pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_WORDS))
+        self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_WORDS))
     }
 }
 

@@ -17,6 +17,7 @@ use super::format::{Part, SectionKey};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
 use crate::partition::{Partition, Scratch};
+use crate::spare::Spare;
 use crate::{Error, Result};
 
 /// What a relation is, for its writing.
@@ -171,7 +172,7 @@ impl SnapshotWriter {
                     let sort = |&(bucket, before): &(usize, u64)| {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
-                        let (mut rows, mut desk) = (pool.rows.take(), pool.desks.take());
+                        let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
                         sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
                         for (offset, column) in offsets.iter().zip([&rows.fars].into_iter().chain(&rows.columns)) {
                             writer.place(offset + 4 * before, bytemuck::cast_slice(column))?;
@@ -355,19 +356,6 @@ impl Found {
 struct Pool {
     rows: Spare<Rows>,
     desks: Spare<Desk>,
-}
-
-#[derive(Default)]
-struct Spare<T>(Mutex<Vec<T>>);
-
-impl<T: Default> Spare<T> {
-    fn take(&self) -> T {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn give(&self, used: T) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(used);
-    }
 }
 
 /// What a thread needs to sort a bucket and to pass it on.

@@ -13,8 +13,7 @@ use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
 use super::segment::{self, Segment, Written};
-use super::spare::Spare;
-use super::staging::{self, SEGMENT_BYTES, Staging};
+use super::staging::{self, Columns, SEGMENT_BYTES, Staging};
 use super::writing::Writing;
 use crate::disk::sync_folder;
 use crate::snapshot::EdgeColumn;
@@ -68,7 +67,7 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
-    spare: Spare,
+    spare: Arc<Columns>,
     /// The segments that it has begun so far.
     writing: Writing,
     next_segment: u32,
@@ -120,7 +119,7 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
-            spare: Spare::default(),
+            spare: Arc::default(),
             writing: Writing::default(),
             next_segment,
             handed_over: false,
@@ -220,7 +219,7 @@ impl<'s> Load<'s> {
             dataset: dataset.to_owned(),
             name: name.to_owned(),
             replaces,
-            staging: Staging::with(self.spare.clone()),
+            staging: Staging::with(Arc::clone(&self.spare)),
             named: vec![NodeSet::default(); self.schema.node_types().len()],
             segments: Vec::new(),
             edges: 0,
@@ -686,7 +685,7 @@ impl<'s> Load<'s> {
         current.segments.push(number);
         let named = last.then(|| current.named.clone());
         let allowed = self.options.staging_bytes / 2;
-        let staged = std::mem::replace(&mut current.staging, Staging::with(self.spare.clone()));
+        let staged = std::mem::replace(&mut current.staging, Staging::with(Arc::clone(&self.spare)));
         self.writing.begin(&self.store.path, number, staged, named, allowed)
     }
 }

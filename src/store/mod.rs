@@ -71,7 +71,6 @@ mod posting;
 mod publish;
 mod repair;
 mod segment;
-mod spare;
 mod staging;
 #[expect(clippy::module_inception, reason = "the module's noun is that of its first type")]
 mod store;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Value};
@@ -10,11 +11,11 @@ use super::key::Run;
 use super::nodes::{self, NodeSet};
 use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
-use super::spare::Spare;
 use super::{EdgeBatch, column};
 use crate::pack::Malformed;
 use crate::partition::{Memory, Partition, Scratch};
 use crate::snapshot::EdgeColumn;
+use crate::spare::Spare;
 use crate::{Error, Result};
 
 /// Staged bytes that become a segment while more is read, so that threads that write have work early.
@@ -33,7 +34,24 @@ pub(super) struct Staging {
     edges: BTreeMap<RelationId, Edges>,
     columns: BTreeMap<(NodeTypeId, AttributeId), Vec<(u32, Value)>>,
     bytes: usize,
-    spare: Spare,
+    spare: Arc<Columns>,
+}
+
+/// Columns that were written and are empty by now: those staged next take their memory.
+#[derive(Default)]
+pub(super) struct Columns {
+    words: Spare<Vec<u32>>,
+    times: Spare<Vec<i64>>,
+}
+
+impl Columns {
+    fn words(&self) -> Vec<u32> {
+        self.words.take().unwrap_or_default()
+    }
+
+    fn times(&self) -> Vec<i64> {
+        self.times.take().unwrap_or_default()
+    }
 }
 
 /// The edges of one relation, in the order in which they came.
@@ -49,7 +67,7 @@ struct Edges {
 
 impl Staging {
     /// Empty, with the memory of others that are written.
-    pub(super) fn with(spare: Spare) -> Self {
+    pub(super) fn with(spare: Arc<Columns>) -> Self {
         Self { spare, ..Self::default() }
     }
 
@@ -155,13 +173,19 @@ fn make_room<T>(column: &mut Vec<T>, values: usize) {
 }
 
 impl Edges {
-    fn with(spare: &Spare) -> Self {
+    fn with(spare: &Columns) -> Self {
         Self { sources: spare.words(), targets: spare.words(), ..Self::default() }
     }
 
-    fn give_back(self, spare: &Spare) {
-        [self.sources, self.targets].into_iter().chain(self.attributes).for_each(|column| spare.give_words(column));
-        spare.give_times(self.times);
+    fn give_back(self, spare: &Columns) {
+        fn give<T>(spare: &Spare<Vec<T>>, mut column: Vec<T>) {
+            if column.capacity() > 0 {
+                column.clear();
+                spare.give(column);
+            }
+        }
+        [self.sources, self.targets].into_iter().chain(self.attributes).for_each(|column| give(&spare.words, column));
+        give(&spare.times, self.times);
     }
 
     /// Writes the edges by their sources with all that is known of them, and by their targets the sources alone: what else
