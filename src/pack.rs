@@ -64,7 +64,7 @@ fn least_and_most(values: &[u64]) -> Option<(u64, u64)> {
 }
 
 /// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
-fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
+pub(crate) fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
     let (eights, rest) = match width {
         1..=32 => values.as_chunks::<8>(),
         _ => ([].as_slice(), values),

@@ -190,10 +190,10 @@ impl SnapshotWriter {
             ready = sorted?;
         }
         ready.iter().try_for_each(|rows| writer.append(&mut sections, rows))?;
-        if let Some(word) = sections.packer.take().and_then(Packer::finish)
-            && let Some(times) = &mut sections.times
-        {
-            self.put(times, bytemuck::bytes_of(&word))?;
+        if let (Some(times), Some(packer)) = (&mut sections.times, sections.packer.take()) {
+            let mut last = Vec::new();
+            packer.finish(&mut last);
+            self.put(times, &last)?;
         }
         let Sections { offsets, targets, times, columns, .. } = sections;
         [Some(offsets), Some(targets), times].into_iter().flatten().chain(columns).for_each(|section| self.end(section));
@@ -232,9 +232,9 @@ impl SnapshotWriter {
         self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
         self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
-            let mut words = Vec::new();
-            packer.pack(&rows.codes, &mut words);
-            self.put(times, bytemuck::cast_slice(&words))?;
+            let mut packed = Vec::new();
+            packer.pack(&rows.codes, &mut packed);
+            self.put(times, &packed)?;
         }
         for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
             self.count(section, bytemuck::cast_slice(column));

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::pack::put_bits;
+
 /// Bytes before the words.
 pub(super) const HEAD: usize = 16;
 
@@ -135,41 +137,41 @@ impl Coding {
     }
 }
 
-/// Packs codes into words, a run at a time.
+/// Packs codes, a run at a time.
 pub(super) struct Packer {
     width: u32,
-    pending: u64,
-    filled: u32,
+    /// Fewer than eight codes, which end with no byte.
+    waiting: Vec<u64>,
+    bytes: usize,
 }
 
 impl Packer {
     pub(super) fn new(width: u32) -> Self {
-        Self { width, pending: 0, filled: 0 }
+        Self { width, waiting: Vec::new(), bytes: 0 }
     }
 
-    /// Appends the words that are full by now.
-    pub(super) fn pack(&mut self, codes: &[u64], words: &mut Vec<u64>) {
-        if self.width == 0 {
-            return;
+    /// Appends the bytes that are full by now.
+    pub(super) fn pack(&mut self, codes: &[u64], out: &mut Vec<u8>) {
+        let before = out.len();
+        let missing = (8 - self.waiting.len()) % 8;
+        let (first, rest) = codes.split_at(missing.min(codes.len()));
+        self.waiting.extend_from_slice(first);
+        if self.waiting.len() == 8 {
+            put_bits(out, &self.waiting, 0, self.width);
+            self.waiting.clear();
         }
-        words.reserve(words_of(codes.len(), self.width) + 1);
-        let (mut pending, mut filled) = (self.pending, self.filled);
-        for &code in codes {
-            pending |= code << filled;
-            filled += self.width;
-            if filled >= 64 {
-                words.push(pending);
-                filled -= 64;
-                let taken = self.width - filled;
-                pending = if taken == 64 { 0 } else { code >> taken };
-            }
-        }
-        (self.pending, self.filled) = (pending, filled);
+        let (eights, behind) = rest.as_chunks::<8>();
+        put_bits(out, eights.as_flattened(), 0, self.width);
+        self.waiting.extend_from_slice(behind);
+        self.bytes += out.len() - before;
     }
 
-    /// The last word, if it is not empty.
-    pub(super) fn finish(self) -> Option<u64> {
-        (self.filled > 0).then_some(self.pending)
+    /// Appends what is left, to the end of a word.
+    pub(super) fn finish(self, out: &mut Vec<u8>) {
+        let before = out.len();
+        put_bits(out, &self.waiting, 0, self.width);
+        let bytes = self.bytes + out.len() - before;
+        out.resize(out.len() + bytes.next_multiple_of(8) - bytes, 0);
     }
 }
 
@@ -192,12 +194,15 @@ mod tests {
             let known = times.iter().copied().filter(|&time| time != i64::MIN);
             let coding = Coding::of(known.clone().min().unwrap_or(i64::MAX), known.max().unwrap_or(i64::MIN));
             let codes: Vec<u64> = times.iter().map(|&time| coding.code(time)).collect();
-            let mut section = coding.head().to_vec();
+            let mut packed = Vec::new();
             let mut packer = Packer::new(coding.width);
             let (one, other) = codes.split_at(cut.min(codes.len()));
-            packer.pack(one, &mut section);
-            packer.pack(other, &mut section);
-            section.extend(packer.finish());
+            packer.pack(one, &mut packed);
+            packer.pack(other, &mut packed);
+            packer.finish(&mut packed);
+            let words = packed.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
+            let section: Vec<u64> = coding.head().into_iter().chain(words).collect();
+            prop_assert_eq!(packed.len(), 8 * words_of(times.len(), coding.width));
             let packed = Times::packed(&section, times.len());
             prop_assert_eq!(packed.len(), times.len());
             prop_assert_eq!((0..times.len()).map(|at| packed.raw(at)).collect::<Vec<_>>(), times);

@@ -128,7 +128,18 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(segment: u32) -> Self {
-        Self { segment, bytes: Vec::new(), blocks: Vec::new() }
+        Self::within(segment, Vec::new())
+    }
+
+    /// In memory that others took before.
+    pub(super) fn within(segment: u32, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { segment, bytes, blocks: Vec::new() }
+    }
+
+    /// Their memory, once they are written.
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Appends a block of the nodes from `first` to `last`, whose payload `write` appends. Blocks ascend by run and first
@@ -224,7 +235,7 @@ impl SegmentWriter {
     pub(super) fn create(store: &Path, number: u32) -> Result<Self> {
         let path = path(store, number);
         let file = File::create(&path).map_err(Error::io(&path, "cannot make the segment"))?;
-        let mut file = BufWriter::with_capacity(1 << 20, file);
+        let mut file = BufWriter::with_capacity(1 << 16, file);
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&VERSION.to_le_bytes());
         header.extend_from_slice(&number.to_le_bytes());

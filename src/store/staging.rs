@@ -42,6 +42,8 @@ pub(super) struct Staging {
 pub(super) struct Columns {
     words: Spare<Vec<u32>>,
     times: Spare<Vec<i64>>,
+    /// That of blocks.
+    frames: Spare<Vec<u8>>,
 }
 
 impl Columns {
@@ -152,7 +154,7 @@ impl Staging {
     pub(super) fn write(&mut self, writer: &mut SegmentWriter) -> Result<()> {
         self.bytes = 0;
         for (relation, edges) in std::mem::take(&mut self.edges) {
-            edges.write(relation, writer)?;
+            edges.write(relation, writer, &self.spare)?;
             writer.count_edges(EdgeStats { relation, edges: edges.sources.len() as u64, times: Some(edges.span) });
             edges.give_back(&self.spare);
         }
@@ -190,14 +192,13 @@ impl Edges {
 
     /// Writes the edges by their sources with all that is known of them, and by their targets the sources alone: what else
     /// an incoming edge has, its outgoing block tells.
-    fn write(&self, relation: RelationId, writer: &mut SegmentWriter) -> Result<()> {
-        let segment = writer.number();
+    fn write(&self, relation: RelationId, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
         let (outgoing, incoming) = rayon::join(
-            || self.write_outgoing(Run::Postings { relation, direction: Direction::Outgoing }, writer),
+            || self.write_outgoing(Run::Postings { relation, direction: Direction::Outgoing }, writer, spare),
             || Incoming::of(&self.targets, &self.sources),
         );
         outgoing?;
-        incoming.write(Run::Postings { relation, direction: Direction::Incoming }, segment, writer)
+        incoming.write(Run::Postings { relation, direction: Direction::Incoming }, writer, spare)
     }
 
     /// Whether they come by source, target and time.
@@ -206,23 +207,17 @@ impl Edges {
         (1..self.sources.len()).into_par_iter().with_min_len(GROUP_EDGES).all(|edge| key(edge - 1) <= key(edge))
     }
 
-    fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
+    fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
         if self.is_sorted() {
-            return self.write_sorted(run, writer);
+            return self.write_sorted(run, writer, spare);
         }
         let memory = Memory::unbounded();
         let partition = self.partition(&memory)?;
-        let (segment, timed) = (writer.number(), !self.times.is_empty());
-        let buckets: Vec<usize> = (0..partition.buckets()).collect();
-        for buckets in buckets.chunks(GROUPS) {
-            let encode = |encoding: &mut Encoding, &bucket: &usize| {
-                let records = Records { words: partition.take(bucket)?.concat(), width: partition.width(), timed };
-                Ok(records.frames(partition.nodes(bucket), segment, run, encoding))
-            };
-            let frames = buckets.par_iter().map_init(Encoding::default, encode).collect::<Result<Vec<Frames>>>()?;
-            frames.iter().try_for_each(|frames| writer.put(frames))?;
-        }
-        Ok(())
+        let timed = !self.times.is_empty();
+        write_groups(run, 0..partition.buckets(), writer, spare, |encoding, bucket| {
+            let records = Records { words: partition.take(bucket)?.concat(), width: partition.width(), timed };
+            Ok(records.frames(partition.nodes(bucket), encoding))
+        })
     }
 
     /// The edges as records, in ranges of their sources: see [`Records`]. Sorting them where they stand would wait for
@@ -250,28 +245,23 @@ impl Edges {
     }
 
     /// Writes edges that come in the order of the blocks.
-    fn write_sorted(&self, run: Run, writer: &mut SegmentWriter) -> Result<()> {
-        let segment = writer.number();
-        for groups in grouped(&self.sources).chunks(GROUPS) {
-            let encode = |encoding: &mut Encoding, group: &Range<usize>| {
-                let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
-                let fills = blocks.map(|range| {
-                    move |block: &mut Postings| {
-                        block.nears.extend_from_slice(&self.sources[range.clone()]);
-                        block.fars.extend_from_slice(&self.targets[range.clone()]);
-                        block.times.extend_from_slice(self.times.get(range.clone()).unwrap_or_default());
-                        block.attributes.resize_with(self.attributes.len(), Vec::new);
-                        for (from, to) in self.attributes.iter().zip(&mut block.attributes) {
-                            to.extend_from_slice(&from[range.clone()]);
-                        }
+    fn write_sorted(&self, run: Run, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
+        let groups = grouped(&self.sources);
+        write_groups(run, 0..groups.len(), writer, spare, |encoding, at| {
+            let group = groups[at].clone();
+            let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
+            Ok(encoding.frames(blocks.map(|range| {
+                move |block: &mut Postings| {
+                    block.nears.extend_from_slice(&self.sources[range.clone()]);
+                    block.fars.extend_from_slice(&self.targets[range.clone()]);
+                    block.times.extend_from_slice(self.times.get(range.clone()).unwrap_or_default());
+                    block.attributes.resize_with(self.attributes.len(), Vec::new);
+                    for (from, to) in self.attributes.iter().zip(&mut block.attributes) {
+                        to.extend_from_slice(&from[range.clone()]);
                     }
-                });
-                encoding.frames(segment, run, fills)
-            };
-            let frames: Vec<Frames> = groups.par_iter().map_init(Encoding::default, encode).collect();
-            frames.iter().try_for_each(|frames| writer.put(frames))?;
-        }
-        Ok(())
+                }
+            })))
+        })
     }
 }
 
@@ -294,7 +284,7 @@ impl Records {
     }
 
     /// Sorts them by source, target, time and attributes, and encodes them.
-    fn frames(&self, nodes: Range<u32>, segment: u32, run: Run, encoding: &mut Encoding) -> Frames {
+    fn frames(&self, nodes: Range<u32>, encoding: &mut Encoding<'_>) -> Frames {
         let nears = self.words.chunks_exact(self.width).map(|record| record[0] - nodes.start);
         let mut next = starts(nears, nodes.len());
         // The target, and behind it the place among the records.
@@ -333,7 +323,7 @@ impl Records {
                 }
             }
         });
-        encoding.frames(segment, run, fills)
+        encoding.frames(fills)
     }
 }
 
@@ -386,7 +376,7 @@ impl Incoming {
         Self { lists, sources: sorted }
     }
 
-    fn write(&self, run: Run, segment: u32, writer: &mut SegmentWriter) -> Result<()> {
+    fn write(&self, run: Run, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
         // Groups of whole lists; a list's sources end where the next one's begin.
         let mut groups: Vec<&[(u32, u32)]> = Vec::new();
         let mut rest = self.lists.as_slice();
@@ -396,50 +386,66 @@ impl Incoming {
             groups.push(group);
             rest = behind;
         }
-        for (at, part) in groups.chunks(GROUPS).enumerate() {
-            let encode = |encoding: &mut Encoding, (offset, group): (usize, &&[(u32, u32)])| {
-                let next = groups.get(at * GROUPS + offset + 1).map_or(self.sources.len(), |next| next[0].1 as usize);
-                let begin = group[0].1 as usize;
-                let mut nears = Vec::with_capacity(next - begin);
-                for (place, &(target, _)) in group.iter().enumerate() {
-                    let end = group.get(place + 1).map_or(next, |list| list.1 as usize);
-                    nears.resize(end - begin, target);
+        write_groups(run, 0..groups.len(), writer, spare, |encoding, at| {
+            let group = groups[at];
+            let next = groups.get(at + 1).map_or(self.sources.len(), |next| next[0].1 as usize);
+            let begin = group[0].1 as usize;
+            let mut nears = Vec::with_capacity(next - begin);
+            for (place, &(target, _)) in group.iter().enumerate() {
+                let end = group.get(place + 1).map_or(next, |list| list.1 as usize);
+                nears.resize(end - begin, target);
+            }
+            let blocks = nears.chunks(BLOCK_EDGES).zip(self.sources[begin..next].chunks(BLOCK_EDGES));
+            Ok(encoding.frames(blocks.map(|(nears, fars)| {
+                move |block: &mut Postings| {
+                    block.nears.extend_from_slice(nears);
+                    block.fars.extend_from_slice(fars);
                 }
-                let blocks = nears.chunks(BLOCK_EDGES).zip(self.sources[begin..next].chunks(BLOCK_EDGES));
-                encoding.frames(
-                    segment,
-                    run,
-                    blocks.map(|(nears, fars)| {
-                        move |block: &mut Postings| {
-                            block.nears.extend_from_slice(nears);
-                            block.fars.extend_from_slice(fars);
-                        }
-                    }),
-                )
-            };
-            let frames: Vec<Frames> = part.par_iter().enumerate().map_init(Encoding::default, |e, g| encode(e, g)).collect();
-            frames.iter().try_for_each(|frames| writer.put(frames))?;
-        }
-        Ok(())
+            })))
+        })
     }
 }
 
+/// Encodes groups of a run's blocks on all threads, some at a time, and writes them in their order.
+fn write_groups(
+    run: Run,
+    groups: Range<usize>,
+    writer: &mut SegmentWriter,
+    spare: &Columns,
+    encode: impl Fn(&mut Encoding<'_>, usize) -> Result<Frames> + Sync,
+) -> Result<()> {
+    let segment = writer.number();
+    for start in groups.clone().step_by(GROUPS) {
+        let some = start..groups.end.min(start + GROUPS);
+        let encoding =
+            || Encoding { segment, run, spare: &spare.frames, encoder: Encoder::default(), block: Postings::default() };
+        let frames = some.into_par_iter().map_init(encoding, &encode).collect::<Result<Vec<Frames>>>()?;
+        for frames in frames {
+            writer.put(&frames)?;
+            spare.frames.give(frames.into_memory());
+        }
+    }
+    Ok(())
+}
+
 /// What a thread keeps while it encodes blocks.
-#[derive(Default)]
-struct Encoding {
+struct Encoding<'s> {
+    segment: u32,
+    run: Run,
+    spare: &'s Spare<Vec<u8>>,
     encoder: Encoder,
     block: Postings,
 }
 
-impl Encoding {
+impl Encoding<'_> {
     /// The blocks of a group, each filled by its turn of `fills`.
-    fn frames(&mut self, segment: u32, run: Run, fills: impl Iterator<Item = impl FnOnce(&mut Postings)>) -> Frames {
-        let mut frames = Frames::new(segment);
+    fn frames(&mut self, fills: impl Iterator<Item = impl FnOnce(&mut Postings)>) -> Frames {
+        let mut frames = Frames::within(self.segment, self.spare.take().unwrap_or_default());
         for fill in fills {
             self.block.clear();
             fill(&mut self.block);
             let (first, last) = (self.block.nears[0], self.block.nears[self.block.len() - 1]);
-            frames.add(run, first, last, |out| self.encoder.encode(&self.block, out));
+            frames.add(self.run, first, last, |out| self.encoder.encode(&self.block, out));
         }
         frames
     }
