@@ -179,6 +179,9 @@ fn make_folder(path: &Path) -> Result<bool> {
 fn run_into(manifest: &Manifest, mut sources: Vec<Found<'_>>, path: &Path, options: Options) -> Result<Report> {
     let mut store = Store::open_or_create(path)?;
     let mut load = store.begin_with(&manifest.schema, options.load)?;
+    if options.no_snapshot {
+        load.without_snapshot();
+    }
     let mut resolvers = Resolvers::new();
     let mut report = Report {
         dataset: manifest.dataset.name.clone(),

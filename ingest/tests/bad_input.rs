@@ -286,6 +286,12 @@ fn a_full_disk_is_a_clear_error() {
     }
     std::fs::remove_file(&fill).unwrap();
     assert!(run(&folder.path("good.toml"), &store).status.success(), "what was refused has given its space back");
+
+    // The whole disk is too little for what a snapshot may take, but not for the commit.
+    assert_says(&message(&run(&many, &new)), &["the commit and its snapshot may need"]);
+    let mut without = Command::new(env!("CARGO_BIN_EXE_relata-load"));
+    without.arg("run").arg(&many).arg("--store").arg(&new).args(["--quiet", "--no-snapshot"]);
+    assert!(without.status().unwrap().success());
 }
 
 /// The same where no small disk can be had: the system refuses what lies beyond a file's allowed size.

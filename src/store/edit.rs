@@ -38,6 +38,8 @@ pub struct Edit<'s> {
     categories: BTreeMap<(RelationId, AttributeId), Names>,
     changes: Changes,
     note: Option<String>,
+    /// Whether the commit sees that a snapshot fits the disk as well.
+    snapshot_follows: bool,
 }
 
 impl Store {
@@ -48,7 +50,14 @@ impl Store {
     pub fn edit(&mut self) -> Result<Edit<'_>> {
         self.expect_certain("beginning an edit")?;
         self.remove_unlisted()?;
-        Ok(Edit { store: self, nodes: BTreeMap::new(), categories: BTreeMap::new(), changes: Changes::default(), note: None })
+        Ok(Edit {
+            store: self,
+            nodes: BTreeMap::new(),
+            categories: BTreeMap::new(),
+            changes: Changes::default(),
+            note: None,
+            snapshot_follows: true,
+        })
     }
 }
 
@@ -61,6 +70,11 @@ impl Edit<'_> {
     /// Why: it becomes a part of the name in the edit's record.
     pub fn note(&mut self, text: &str) {
         self.note = Some(text.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|note| !note.is_empty());
+    }
+
+    /// No snapshot follows soon: the commit does not ask for its room on the disk then.
+    pub fn without_snapshot(&mut self) {
+        self.snapshot_follows = false;
     }
 
     /// The node with this key, as the edit sees it.
@@ -214,7 +228,8 @@ impl Edit<'_> {
         changes.write(store.schema(), &mut writer)?;
         let Written { entry: segment, blocks } = writer.finish()?;
         let names = self.nodes.values().chain(self.categories.values()).map(Names::bytes).sum::<usize>();
-        store.expect_space(segment::index_bytes(&blocks) + names, 2 * segment.bytes + current_snapshot_bytes(store))?;
+        let snapshot = if self.snapshot_follows { 2 * segment.bytes + current_snapshot_bytes(store) } else { 0 };
+        store.expect_space(segment::index_bytes(&blocks) + names, snapshot)?;
         store.engine.put(Tree::Blocks, segment::index_pages(number, &blocks))?;
         let nodes = self.nodes.iter().map(|(&node_type, names)| (Owner::Nodes(node_type), names));
         let categories = self.categories.iter().map(|(&(relation, at), names)| (Owner::Categories(relation, at), names));

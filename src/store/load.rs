@@ -67,6 +67,8 @@ pub struct Load<'s> {
     /// Places in the commit record of what the load removes.
     removed: Vec<usize>,
     current: Option<Current>,
+    /// Whether the commit sees that a snapshot fits the disk as well.
+    snapshot_follows: bool,
     spare: Arc<Columns>,
     /// The segments that it has begun so far.
     writing: Writing,
@@ -119,6 +121,7 @@ impl<'s> Load<'s> {
             listed: Vec::new(),
             removed: Vec::new(),
             current: None,
+            snapshot_follows: true,
             spare: Arc::default(),
             writing: Writing::default(),
             next_segment,
@@ -129,6 +132,11 @@ impl<'s> Load<'s> {
     /// The schema that the store will have: what it had, and what the load adds. Use its ids.
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// No snapshot follows soon: the commit does not ask for its room on the disk then.
+    pub fn without_snapshot(&mut self) {
+        self.snapshot_follows = false;
     }
 
     /// The committed sources.
@@ -475,7 +483,8 @@ impl<'s> Load<'s> {
         let written = self.written()?;
         let indexed: usize = written.iter().map(|written| segment::index_bytes(&written.blocks)).sum();
         let names: usize = self.nodes.iter().filter_map(OnceLock::get).chain(self.categories.values()).map(Names::bytes).sum();
-        self.store.expect_space(indexed + names, self.snapshot_bytes(&written))?;
+        let snapshot = if self.snapshot_follows { self.snapshot_bytes(&written) } else { 0 };
+        self.store.expect_space(indexed + names, snapshot)?;
         for written in &written {
             self.store.engine.put(Tree::Blocks, segment::index_pages(written.entry.number, &written.blocks))?;
         }

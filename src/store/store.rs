@@ -240,7 +240,7 @@ impl Store {
     }
 
     /// sled cannot be trusted with a full disk, so a commit that might fill it is refused before it begins. `entries` are
-    /// the bytes that go into sled, `snapshot` those of the snapshot to come, without which a commit is of no use.
+    /// the bytes that go into sled, `snapshot` those of the snapshot to come, without which nobody sees the commit.
     pub(super) fn expect_space(&self, entries: usize, snapshot: u64) -> Result<()> {
         // sled takes about 2.4 times the raw bytes, and rounds up to segments of half a megabyte.
         let needed = 3 * entries as u64 + (4 << 20) + snapshot;
@@ -248,7 +248,8 @@ impl Store {
         if free >= needed {
             return Ok(());
         }
-        let text = format!("no space left on the device: the commit and its snapshot may need {needed} bytes, {free} are free");
+        let what = if snapshot > 0 { "the commit and its snapshot" } else { "the commit" };
+        let text = format!("no space left on the device: {what} may need {needed} bytes, {free} are free");
         let source = std::io::Error::new(ErrorKind::StorageFull, text);
         Err(Error::Io { path: self.path.clone(), action: "cannot commit", source })
     }

@@ -46,6 +46,9 @@ impl Args {
         if let Some(note) = &self.note {
             edit.note(note);
         }
+        if self.no_snapshot {
+            edit.without_snapshot();
+        }
         let lines: Box<dyn BufRead> = if self.file == Path::new("-") {
             Box::new(stdin().lock())
         } else {
