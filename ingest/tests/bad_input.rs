@@ -185,9 +185,9 @@ fn a_store_of_an_unknown_version_is_left_alone() {
     let store = folder.path("good.relata");
     let before = Content::of(&store);
     let marker = std::fs::read_to_string(store.join("STORE")).unwrap();
-    std::fs::write(store.join("STORE"), marker.replace("version 2", "version 9")).unwrap();
+    std::fs::write(store.join("STORE"), marker.replace("version 3", "version 9")).unwrap();
     let shown = message(&run(&folder.path("good.toml"), &store));
-    assert_says(&shown, &["good.relata: the store has format version 9", "reads version 2", "newer relata"]);
+    assert_says(&shown, &["good.relata: the store has format version 9", "reads version 3", "newer relata"]);
     std::fs::write(store.join("STORE"), &marker).unwrap();
     assert_eq!(Content::of(&store), before);
 }

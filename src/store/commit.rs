@@ -9,14 +9,14 @@
 //! above in hexadecimal, and a line's end. For where its log is damaged the database takes up an older state and says
 //! nothing, which is to be told from a commit that never was.
 //!
-//! A record of version 1 is read too; the first commit after that writes one of version 2.
+//! Records of versions 1 and 2 are read too (the latter is as this one is); the first commit after that writes one of version 3.
 //!
 //! **Invariant:** everything that the record names is on the disk before the record is, and the record before `COMMIT`.
 //!
 //! **Invariant:** no record is newer than the store's marker. The marker is therefore rewritten first, durably, and then
-//! the record: a program that knows only version 1 accepts a store until the marker has changed, and refuses it from then
-//! on without a look into the database; this program reads all three states. A commit that fails in between leaves the
-//! content of version 1 under a marker of version 2, which is whole.
+//! the record: a program that knows only an earlier version accepts a store until the marker has changed, and refuses it
+//! from then on without a look into the database; this program reads all three states. A commit that fails in between
+//! leaves the content of the earlier version under a marker of this one, which is whole.
 
 mod v1;
 
@@ -119,7 +119,7 @@ impl Commit {
         }
         let commit: Self = match u32::from_le_bytes(*version) {
             1 => v1::decoded(body),
-            VERSION => super::decoded(body),
+            2 | VERSION => super::decoded(body),
             found => return Err(super::marker::version_error(store, found)),
         }
         .map_err(|_| damaged("it does not decode"))?;

@@ -10,8 +10,9 @@ use crate::{Error, Result};
 const NAME: &str = "STORE";
 const FIRST_LINE: &str = "Relata store";
 
-/// The version of everything under a store's folder but the snapshots and models, which have their own.
-pub(super) const VERSION: u32 = 2;
+/// The version of everything under a store's folder but the snapshots and models, which have their own. 2 brought edits and
+/// another commit record, 3 another checksum of the segments' blocks.
+pub(super) const VERSION: u32 = 3;
 
 /// The lowest version that is still read.
 const LOWEST: u32 = 1;

@@ -863,7 +863,7 @@ fn another_version_is_named_with_what_to_do() {
     fs::write(path.join("STORE"), "Relata store\nformat version 7\n").unwrap();
     for open in [Store::open, Store::open_or_create] {
         let error = open(&path).err().expect("the version is unknown").to_string();
-        assert!(error.contains("format version 7") && error.contains("reads version 2"), "{error}");
+        assert!(error.contains("format version 7") && error.contains("reads version 3"), "{error}");
         assert!(error.contains("newer relata"), "{error}");
     }
     fs::write(path.join("STORE"), "something else\n").unwrap();

@@ -104,39 +104,65 @@ fn a_store_of_version_1_holds_what_was_loaded_into_it() {
     assert_eq!(anew.snapshot(true).unwrap(), id);
 }
 
+/// What version 1 holds, and an edit by hand.
 #[test]
-fn a_store_of_version_1_becomes_one_of_version_2_by_its_first_commit() {
+fn a_store_of_version_2_holds_what_was_loaded_and_edited() {
     let folder = tempfile::tempdir().unwrap();
-    let path = unpacked("store-v1", folder.path());
+    let path = unpacked("store-v2", folder.path());
+    let mut store = Store::open(&path).unwrap();
+    let mut expected = Content::of_lines(store.schema(), &described("store-v1"));
+    expected.nodes.insert(("person".to_owned(), "newcomer".to_owned()));
+    let snapshot = Snapshot::current(&path).unwrap();
+    assert!(expected == Content::of_snapshot(&snapshot), "the snapshot");
+    assert_eq!(store.check(), []);
+    assert!(expected == Content::of_store(&store), "the store");
+    assert!(store.sources().last().unwrap().name.ends_with(": a newcomer"));
+    assert_eq!(&store.snapshot(true).unwrap(), snapshot.id());
+}
+
+#[test]
+fn a_store_of_version_1_becomes_one_of_this_version_by_its_first_commit() {
+    becomes_current_by_its_first_commit("store-v1", 1, "newcomer");
+}
+
+#[test]
+fn a_store_of_version_2_becomes_one_of_this_version_by_its_first_commit() {
+    becomes_current_by_its_first_commit("store-v2", 2, "another");
+}
+
+fn becomes_current_by_its_first_commit(name: &str, version: u8, key: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = unpacked(name, folder.path());
     let marker = || fs::read_to_string(path.join("STORE")).unwrap();
     let record = |store: &Store| store.engine.get(Tree::Commit, b"commit").unwrap().unwrap()[..4].to_vec();
-    let lines = described("store-v1");
+    let written = format!("Relata store\nformat version {version}\n");
     let mut store = Store::open(&path).unwrap();
     let before = Content::of_store(&store);
+    let sources = store.sources().len();
     let schema = store.schema().clone();
     // Neither reading, nor a snapshot, nor a load that brings nothing changes the version.
     store.snapshot(true).unwrap();
     store.begin(&schema).unwrap().commit().unwrap();
     drop(store.begin(&schema).unwrap());
-    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 1\n", vec![1, 0, 0, 0]));
+    assert_eq!((marker().as_str(), record(&store)), (written.as_str(), vec![version, 0, 0, 0]));
     // As when power is lost between the marker and the record: still the content of before.
     drop(store);
     super::super::marker::upgrade(&path).unwrap();
     let mut store = Store::open(&path).unwrap();
-    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 2\n", vec![1, 0, 0, 0]));
+    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 3\n", vec![version, 0, 0, 0]));
     assert!(Content::of_store(&store) == before);
     let mut load = store.begin(&schema).unwrap();
     load.begin_source("other", "one").unwrap();
     let person = load.schema().node_type("person").unwrap();
-    load.node(person, "newcomer").unwrap();
+    load.node(person, key).unwrap();
     load.end_source(super::record("other", "one", "1")).unwrap();
     load.commit().unwrap();
-    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 2\n", vec![2, 0, 0, 0]));
-    let mut expected = Content::of_lines(store.schema(), &lines);
-    expected.nodes.insert(("person".to_owned(), "newcomer".to_owned()));
+    assert_eq!((marker().as_str(), record(&store)), ("Relata store\nformat version 3\n", vec![3, 0, 0, 0]));
+    let mut expected = before;
+    expected.nodes.insert(("person".to_owned(), key.to_owned()));
     drop(store);
     let store = Store::open(&path).unwrap();
     assert!(Content::of_store(&store) == expected);
     assert_eq!(store.check(), []);
-    assert_eq!(store.sources().len(), 4);
+    assert_eq!(store.sources().len(), sources + 1);
 }

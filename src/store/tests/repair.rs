@@ -149,7 +149,7 @@ fn a_repair_that_ended_at_any_step_is_finished_by_the_next() {
         copy(&built.join("db"), &building.join("db"));
         copy(&built.join("segments"), &building.join("segments"));
         fs::copy(built.join("COMMIT"), building.join("COMMIT")).unwrap();
-        fs::write(building.join("STORE"), "Relata store\nformat version 2\n").unwrap();
+        fs::write(building.join("STORE"), "Relata store\nformat version 3\n").unwrap();
         fs::create_dir(&away).unwrap();
         let out = ["db", "COMMIT", "segments"].map(|part| (copied.join(part), away.join(part)));
         let back = ["segments", "COMMIT", "db"].map(|part| (building.join(part), copied.join(part)));
