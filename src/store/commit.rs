@@ -144,10 +144,30 @@ impl Commit {
         value.extend(super::encoded(self));
         let hash = blake3::hash(&value);
         value.extend_from_slice(hash.as_bytes());
+        self.acknowledge_before(engine, store)?;
         engine.put(Tree::Commit, [(KEY.to_vec(), value)])?;
         engine.flush()?;
-        write_durably(&store.join(ACKNOWLEDGED), format!("{} {hash}\n", self.sequence).as_bytes())
+        acknowledge(store, self.sequence, &hash)
     }
+
+    /// Sees that the commit before this one is acknowledged, where the process ended before that: the record is never two
+    /// ahead of `COMMIT`.
+    fn acknowledge_before(&self, engine: &Engine, store: &Path) -> Result<()> {
+        let before = self.sequence.wrapping_sub(1);
+        if Acknowledged::read(store)?.is_none_or(|last| last.sequence == before) {
+            return Ok(());
+        }
+        let Some(value) = engine.get(Tree::Commit, KEY)? else { return Ok(()) };
+        let Some(hash) = value.last_chunk::<HASH_BYTES>() else { return Ok(()) };
+        // It may be in the system's memory alone.
+        engine.flush()?;
+        acknowledge(store, before, &blake3::Hash::from_bytes(*hash))
+    }
+}
+
+/// Notes durably which commit is the last.
+fn acknowledge(store: &Path, sequence: u64, hash: &blake3::Hash) -> Result<()> {
+    write_durably(&store.join(ACKNOWLEDGED), format!("{sequence} {hash}\n").as_bytes())
 }
 
 /// What the file says.
@@ -211,6 +231,26 @@ mod tests {
         numbered(3).write(&engine, store).unwrap();
         fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
         assert!(Commit::read(&engine, store).is_err());
+    }
+
+    /// As when two processes, one after the other, end between the record and its acknowledgement.
+    #[test]
+    fn a_record_is_acknowledged_before_the_next_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path();
+        let engine = Engine::open(&store.join("db")).unwrap();
+        numbered(1).write(&engine, store).unwrap();
+        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        numbered(2).write(&engine, store).unwrap();
+        fs::write(store.join(ACKNOWLEDGED), acknowledged).unwrap();
+        // Nothing can be acknowledged.
+        let obstacle = store.join(ACKNOWLEDGED).with_extension("writing");
+        fs::create_dir(&obstacle).unwrap();
+        numbered(3).write(&engine, store).unwrap_err();
+        assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(2)));
+        fs::remove_dir(&obstacle).unwrap();
+        numbered(3).write(&engine, store).unwrap();
+        assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(3)));
     }
 
     #[test]

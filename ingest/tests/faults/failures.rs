@@ -60,10 +60,11 @@ fn fail(series: &Series, store: &Path, step: usize, call: u64, action: Action) -
         // What failed was of no consequence, such as the removal of what is not needed any more.
         Some(0) => true,
         Some(1) => {
-            let shown = ended.stderr.lines().last().unwrap_or_default();
+            // sled's threads may log behind it.
+            let shown = ended.stderr.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_default();
             let path = store.display().to_string();
             let causes = ["Input/output error", "o space left on"];
-            if !shown.starts_with("error: ") || !shown.contains(&path) || !causes.iter().any(|cause| shown.contains(cause)) {
+            if !shown.contains(&path) || !causes.iter().any(|cause| shown.contains(cause)) {
                 return Err(format!("{about}: its message does not name path and cause"));
             }
             false
