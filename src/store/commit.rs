@@ -205,15 +205,21 @@ mod tests {
         Commit { sequence, ..Commit::default() }
     }
 
+    /// A database with the first commit, and what `COMMIT` says then.
+    fn with_one_commit(store: &Path) -> (Engine, Vec<u8>) {
+        let engine = Engine::open(&store.join("db")).unwrap();
+        numbered(1).write(&engine, store).unwrap();
+        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        (engine, acknowledged)
+    }
+
     /// What the log of a database gives whose end was damaged.
     #[test]
     fn an_older_record_than_the_last_acknowledged_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path();
-        let engine = Engine::open(&store.join("db")).unwrap();
-        numbered(1).write(&engine, store).unwrap();
+        let (engine, acknowledged) = with_one_commit(store);
         let first = engine.get(Tree::Commit, KEY).unwrap().unwrap();
-        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
         numbered(2).write(&engine, store).unwrap();
         assert_eq!(Commit::read(&engine, store).unwrap(), Some(numbered(2)));
 
@@ -238,9 +244,7 @@ mod tests {
     fn a_record_is_acknowledged_before_the_next_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path();
-        let engine = Engine::open(&store.join("db")).unwrap();
-        numbered(1).write(&engine, store).unwrap();
-        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        let (engine, acknowledged) = with_one_commit(store);
         numbered(2).write(&engine, store).unwrap();
         fs::write(store.join(ACKNOWLEDGED), acknowledged).unwrap();
         // Nothing can be acknowledged.
@@ -257,9 +261,7 @@ mod tests {
     fn another_record_of_the_same_number_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path();
-        let engine = Engine::open(&store.join("db")).unwrap();
-        numbered(1).write(&engine, store).unwrap();
-        let acknowledged = fs::read(store.join(ACKNOWLEDGED)).unwrap();
+        let (engine, acknowledged) = with_one_commit(store);
         Commit { next_segment: 7, ..numbered(1) }.write(&engine, store).unwrap();
         fs::write(store.join(ACKNOWLEDGED), &acknowledged).unwrap();
         let error = Commit::read(&engine, store).unwrap_err().to_string();

@@ -214,7 +214,7 @@ impl Edges {
         let memory = Memory::unbounded();
         let partition = self.partition(&memory)?;
         let timed = !self.times.is_empty();
-        write_groups(run, 0..partition.buckets(), writer, spare, |encoding, bucket| {
+        write_groups(run, partition.buckets(), writer, spare, |encoding, bucket| {
             let records = Records { words: partition.take(bucket)?.concat(), width: partition.width(), timed };
             Ok(records.frames(partition.nodes(bucket), encoding))
         })
@@ -247,7 +247,7 @@ impl Edges {
     /// Writes edges that come in the order of the blocks.
     fn write_sorted(&self, run: Run, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
         let groups = grouped(&self.sources);
-        write_groups(run, 0..groups.len(), writer, spare, |encoding, at| {
+        write_groups(run, groups.len(), writer, spare, |encoding, at| {
             let group = groups[at].clone();
             let blocks = group.clone().step_by(BLOCK_EDGES).map(|start| start..group.end.min(start + BLOCK_EDGES));
             Ok(encoding.frames(blocks.map(|range| {
@@ -386,7 +386,7 @@ impl Incoming {
             groups.push(group);
             rest = behind;
         }
-        write_groups(run, 0..groups.len(), writer, spare, |encoding, at| {
+        write_groups(run, groups.len(), writer, spare, |encoding, at| {
             let group = groups[at];
             let next = groups.get(at + 1).map_or(self.sources.len(), |next| next[0].1 as usize);
             let begin = group[0].1 as usize;
@@ -409,14 +409,14 @@ impl Incoming {
 /// Encodes groups of a run's blocks on all threads, some at a time, and writes them in their order.
 fn write_groups(
     run: Run,
-    groups: Range<usize>,
+    groups: usize,
     writer: &mut SegmentWriter,
     spare: &Columns,
     encode: impl Fn(&mut Encoding<'_>, usize) -> Result<Frames> + Sync,
 ) -> Result<()> {
     let segment = writer.number();
-    for start in groups.clone().step_by(GROUPS) {
-        let some = start..groups.end.min(start + GROUPS);
+    for start in (0..groups).step_by(GROUPS) {
+        let some = start..groups.min(start + GROUPS);
         let encoding =
             || Encoding { segment, run, spare: &spare.frames, encoder: Encoder::default(), block: Postings::default() };
         let frames = some.into_par_iter().map_init(encoding, &encode).collect::<Result<Vec<Frames>>>()?;
