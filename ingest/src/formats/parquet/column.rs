@@ -60,6 +60,26 @@ impl Codes<'_> {
     }
 }
 
+/// The dictionary of a column of texts: its places mean the same as long as it is the same memory.
+#[derive(Default)]
+pub(super) struct Entries(Option<StringArray>);
+
+impl Entries {
+    /// Whether the places of this part of the column have another dictionary than those of the part before.
+    pub fn changes_with(&mut self, column: &Column) -> bool {
+        let Column::Texts { entries, .. } = column else { return false };
+        let is_same = |known: &StringArray| {
+            known.len() == entries.len()
+                && known.value_offsets().as_ptr() == entries.value_offsets().as_ptr()
+                && known.value_data().as_ptr() == entries.value_data().as_ptr()
+        };
+        let changes = !self.0.as_ref().is_some_and(is_same);
+        // Kept, so that no other dictionary takes its memory.
+        self.0 = Some(entries.clone());
+        changes
+    }
+}
+
 impl Column {
     /// # Errors
     /// For a type that [`fits`] takes for nothing.

@@ -1,21 +1,17 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use relata::snapshot::EdgeColumn;
 use relata::store::EdgeBatch;
 use relata_schema::{Attribute, AttributeId, AttributeKind, EdgeValue, RelationId, Schema, Value};
 
-use super::column::{Codes, Column, acts_on_text, nanoseconds};
+use super::column::{Codes, Column, Entries, acts_on_text, nanoseconds};
 use super::file::{File, Part, Parts};
 use crate::known::{Entry, Known};
 use crate::meaning::Edges;
 use crate::reference::Reference;
 use crate::rows::{names_none, present};
 use crate::{At, ColumnSpec, Error, Result, Sink, Unmatched};
-
-/// Rows that go to the store at a time: their columns stay in a core's cache.
-const BATCH_ROWS: usize = 1 << 16;
 
 /// A missing category, as the store has it.
 const NO_CATEGORY: u32 = u32::MAX;
@@ -40,6 +36,7 @@ pub(super) struct EdgeColumns<'m> {
 struct End<'m> {
     reference: &'m Reference,
     column: usize,
+    entries: Entries,
     node_type: String,
     known: Known,
     lost: HashMap<i64, Lost>,
@@ -62,6 +59,7 @@ struct EdgeAttribute<'m> {
     /// Its column, if it has one.
     column: Option<(usize, &'m ColumnSpec)>,
     constant: EdgeValue,
+    entries: Entries,
     /// The codes of categories, by those of the column.
     categories: Known,
 }
@@ -75,21 +73,21 @@ struct EdgeTime<'m> {
 /// Which rows of a part become edges.
 #[derive(Clone)]
 enum Kept<'k> {
-    All(Range<usize>),
+    All(usize),
     Some(&'k [usize]),
 }
 
 impl Kept<'_> {
     fn len(&self) -> usize {
         match self {
-            Self::All(range) => range.len(),
+            Self::All(rows) => *rows,
             Self::Some(rows) => rows.len(),
         }
     }
 
     fn map<T>(&self, each: impl FnMut(usize) -> Result<T>) -> Result<Vec<T>> {
         match self {
-            Self::All(range) => range.clone().map(each).collect(),
+            Self::All(rows) => (0..*rows).map(each).collect(),
             Self::Some(rows) => rows.iter().copied().map(each).collect(),
         }
     }
@@ -117,7 +115,14 @@ impl<'m> EdgeColumns<'m> {
             if attribute.kind == AttributeKind::Time {
                 timed = Some(EdgeTime { attribute, column: column_of(id), constant: time });
             }
-            attributes.push(EdgeAttribute { id, attribute, column: column_of(id), constant, categories: Known::default() });
+            attributes.push(EdgeAttribute {
+                id,
+                attribute,
+                column: column_of(id),
+                constant,
+                entries: Entries::default(),
+                categories: Known::default(),
+            });
         }
         Ok(Some(Self {
             relation: edges.relation,
@@ -137,10 +142,7 @@ impl<'m> EdgeColumns<'m> {
     pub fn read(mut self, mut parts: Parts<'_, '_>, sink: &mut Sink<'_>) -> Result<()> {
         while let Some(part) = parts.next()? {
             self.begin(&part, sink);
-            for start in (0..part.rows).step_by(BATCH_ROWS) {
-                let range = start..part.rows.min(start + BATCH_ROWS);
-                self.bring(parts.file(), &part, range, sink)?;
-            }
+            self.bring(parts.file(), &part, sink)?;
             sink.progress_share(part.first_row + part.rows as u64, parts.file().rows());
         }
         for end in self.ends.into_iter().filter(|end| end.is_shared) {
@@ -149,27 +151,28 @@ impl<'m> EdgeColumns<'m> {
         Ok(())
     }
 
-    /// Places in a dictionary mean something else in every part.
+    /// Places in another dictionary than that of the part before mean something else.
     fn begin(&mut self, part: &Part, sink: &mut Sink<'_>) {
         if part.first_row == 0 {
             self.ends.iter_mut().for_each(|end| end.share(part, sink));
         }
-        let is_dictionary = |column: usize| matches!(part.columns[column], Column::Texts { .. });
-        for end in self.ends.iter_mut().filter(|end| is_dictionary(end.column)) {
-            end.known.clear();
-            end.lost.clear();
+        for end in &mut self.ends {
+            if end.entries.changes_with(&part.columns[end.column]) {
+                end.known.clear();
+                end.lost.clear();
+            }
         }
         for attribute in &mut self.attributes {
-            if attribute.column.is_some_and(|(column, _)| is_dictionary(column)) {
+            if attribute.column.is_some_and(|(column, _)| attribute.entries.changes_with(&part.columns[column])) {
                 attribute.categories.clear();
             }
         }
     }
 
-    fn bring(&mut self, file: &File, part: &Part, range: Range<usize>, sink: &mut Sink<'_>) -> Result<()> {
-        let is_whole = self.resolve(part, range.clone(), sink)?;
-        let kept = if is_whole { Kept::All(range.clone()) } else { Kept::Some(&self.rows) };
-        sink.read(range.len() as u64);
+    fn bring(&mut self, file: &File, part: &Part, sink: &mut Sink<'_>) -> Result<()> {
+        let is_whole = self.resolve(part, sink)?;
+        let kept = if is_whole { Kept::All(part.rows) } else { Kept::Some(&self.rows) };
+        sink.read(part.rows as u64);
         sink.kept(kept.len() as u64);
         if kept.len() == 0 {
             return Ok(());
@@ -188,13 +191,13 @@ impl<'m> EdgeColumns<'m> {
     }
 
     /// Fills in the nodes of both ends; says whether each row has them, or else in which rows they are.
-    fn resolve(&mut self, part: &Part, range: Range<usize>, sink: &mut Sink<'_>) -> Result<bool> {
+    fn resolve(&mut self, part: &Part, sink: &mut Sink<'_>) -> Result<bool> {
         let [near, far] = &mut self.ends;
         let codes = [&*near, &*far].map(|end| end.codes(part));
         let mut is_whole = true;
         self.sources.clear();
         self.targets.clear();
-        for row in range.clone() {
+        for row in 0..part.rows {
             let ends = match (near.known_node(codes[0], row), far.known_node(codes[1], row)) {
                 (Entry::Number(source), Entry::Number(target)) => Some((source, target)),
                 // One reason a row: where the source is missing, the target is not asked.
@@ -212,7 +215,7 @@ impl<'m> EdgeColumns<'m> {
             } else if is_whole {
                 is_whole = false;
                 self.rows.clear();
-                self.rows.extend(range.start..row);
+                self.rows.extend(0..row);
             }
         }
         Ok(is_whole)
@@ -228,7 +231,15 @@ impl<'m> End<'m> {
             return None;
         }
         let node_type = schema.node(reference.node_type).name.clone();
-        Some(Self { reference, column, node_type, known: Known::default(), lost: HashMap::new(), is_shared: false })
+        Some(Self {
+            reference,
+            column,
+            entries: Entries::default(),
+            node_type,
+            known: Known::default(),
+            lost: HashMap::new(),
+            is_shared: false,
+        })
     }
 
     /// Takes over what earlier sources found out.
@@ -331,10 +342,10 @@ impl EdgeAttribute<'_> {
             }
             (_, Some((at, spec)), _) => {
                 let column = &part.columns[at];
-                if let (Column::Singles(values), AttributeKind::Number, Kept::All(range)) = (column, self.attribute.kind, kept)
+                if let (Column::Singles(values), AttributeKind::Number, Kept::All(_)) = (column, self.attribute.kind, kept)
                     && !column.has_missing()
                 {
-                    let numbers = &values.values()[range.clone()];
+                    let numbers = values.values();
                     if !numbers.iter().any(|number| number.is_infinite()) {
                         return Ok(Built::Numbers(Cow::Borrowed(numbers)));
                     }
@@ -398,11 +409,11 @@ impl EdgeTime<'_> {
             return Ok(self.constant.map_or(Cow::Borrowed(&[]), |time| Cow::Owned(vec![time; kept.len()])));
         };
         let column = &part.columns[at];
-        if let (Column::Integers { values, unsigned: false }, Kept::All(range)) = (column, kept)
+        if let (Column::Integers { values, unsigned: false }, Kept::All(_)) = (column, kept)
             && !column.has_missing()
             && !acts_on_text(spec)
         {
-            let times = &values.values()[range.clone()];
+            let times = values.values();
             if !times.contains(&NO_TIME) {
                 return Ok(Cow::Borrowed(times));
             }

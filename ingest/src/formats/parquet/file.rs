@@ -1,19 +1,18 @@
-use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::Type;
-use rayon::prelude::*;
 use rayon::{Scope, Yield};
 use relata_schema::suggestion;
 
@@ -24,11 +23,11 @@ use crate::{ColumnSpec, Error, Input, Result};
 /// Memory for what is decoded before it is asked for, in bytes.
 const AHEAD_BYTES: u64 = 256 << 20;
 
-/// The most parts that are decoded ahead, on however many threads.
-const MOST_AHEAD: usize = 8;
+/// Parts of each column that are decoded ahead.
+const AHEAD: usize = 4;
 
-/// The most rows of a part: as many as writers put into a row group by default.
-const PART_ROWS: u64 = 1 << 20;
+/// The most rows of a part: its columns stay in a core's cache, and their memory serves again.
+const PART_ROWS: u64 = 1 << 16;
 
 const MAGIC: &[u8; 4] = b"PAR1";
 
@@ -51,7 +50,6 @@ struct Chosen {
 #[derive(Clone, Copy)]
 struct Span {
     group: usize,
-    skip: usize,
     rows: usize,
     first_row: u64,
 }
@@ -153,54 +151,48 @@ impl File {
         Ok(())
     }
 
-    /// Calls `work` with the file's parts, in their order. Some are decoded ahead on other threads: as many as fit
-    /// [`AHEAD_BYTES`].
+    /// Calls `work` with the file's parts, in their order. Each column is decoded on other threads, some parts ahead.
     pub fn read<R>(&self, work: impl FnOnce(Parts<'_, '_>) -> R) -> R {
-        let ahead = (rayon::current_num_threads() + 1).min(MOST_AHEAD);
+        let (feeds, decoded): (Vec<Feed<'_>>, Vec<_>) = self.columns.iter().map(|column| Feed::of(self, column)).unzip();
         rayon::in_place_scope(|scope| {
-            work(Parts {
-                file: self,
-                scope,
-                spans: Spans { file: self, group: 0, skip: 0, first_row: 0, ahead },
-                ahead,
-                decoding: VecDeque::new(),
-            })
+            feeds.iter().for_each(|feed| (0..AHEAD).for_each(|_| feed.ask(scope)));
+            work(Parts { scope, spans: Spans::of(self), feeds: &feeds, decoded })
         })
     }
 
-    fn decode(&self, span: Span) -> Result<Part> {
-        // Every column's outcome is awaited, so that of several errors always the first is told.
-        let columns: Vec<Result<Column>> = self.columns.par_iter().map(|column| self.decode_column(span, column)).collect();
-        Ok(Part { first_row: span.first_row, rows: span.rows, columns: columns.into_iter().collect::<Result<_>>()? })
+    /// A reader of a column of a row group, a part at a time.
+    fn column_reader(&self, group: usize, column: &Chosen) -> Result<ParquetRecordBatchReader> {
+        // A file handle for each, since its position is part of it.
+        let file = fs::File::open(&self.path).map_err(Error::io(&self.path, "cannot read the file"))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [column.place]))
+            .with_batch_size(self.part_rows(self.metadata.metadata().row_group(group)))
+            .build()
+            .map_err(|error| Error::content(&self.path, place(group, column), undecodable(&error)))
     }
 
-    fn decode_column(&self, span: Span, column: &Chosen) -> Result<Column> {
-        let place = format!("row group {}, column {}", span.group, column.name);
-        let wrong = |message: String| Error::content(&self.path, &place, message);
-        guarded(&self.path, &place, "Parquet", || {
-            // A file handle for each, since its position is part of it.
-            let file = fs::File::open(&self.path).map_err(Error::io(&self.path, "cannot read the file"))?;
-            let of_all = self.metadata.metadata().row_group(span.group).num_rows();
-            let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(vec![span.group])
-                .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [column.place]))
-                .with_batch_size(span.rows);
-            if span.rows as i64 != of_all {
-                let selectors = vec![RowSelector::skip(span.skip), RowSelector::select(span.rows)];
-                reader = reader.with_row_selection(RowSelection::from(selectors));
-            }
-            let undecodable = |error: &dyn std::fmt::Display| wrong(format!("cannot be decoded: {error}; {REMEDY}"));
-            let batch = reader.build().map_err(|error| undecodable(&error))?.next();
-            let batch = batch.transpose().map_err(|error| undecodable(&error))?;
-            let found = batch.as_ref().map_or(0, |batch| batch.num_rows());
-            match batch {
-                Some(batch) if found == span.rows => Column::of(&batch.column(0)).map_err(wrong),
-                _ => {
-                    Err(wrong(format!("found {found} rows from row {} on, expected {}; {REMEDY}", span.first_row + 1, span.rows)))
-                }
-            }
-        })
+    /// How many rows of a group a part has at most, so that parts that are decoded ahead fit their memory.
+    fn part_rows(&self, group: &RowGroupMetaData) -> usize {
+        let descriptor = self.metadata.parquet_schema();
+        let chosen = |leaf: &usize| self.columns.iter().any(|column| column.place == descriptor.get_column_root_idx(*leaf));
+        let bytes: u64 = (0..group.num_columns())
+            .filter(chosen)
+            .map(|leaf| group.column(leaf))
+            // A dictionary makes the file small, not what is decoded from it.
+            .map(|column| column.uncompressed_size().max(column.num_values().saturating_mul(8)).max(0) as u64)
+            .fold(0, u64::saturating_add);
+        let of_row = bytes.div_ceil(group.num_rows().max(1) as u64).max(1);
+        (AHEAD_BYTES / AHEAD as u64 / of_row).clamp(1, PART_ROWS) as usize
     }
+}
+
+fn place(group: usize, column: &Chosen) -> String {
+    format!("row group {group}, column {}", column.name)
+}
+
+fn undecodable(error: &dyn std::fmt::Display) -> String {
+    format!("cannot be decoded: {error}; {REMEDY}")
 }
 
 const REMEDY: &str = "the file is damaged or incomplete: fetch or write it again";
@@ -251,7 +243,12 @@ struct Spans<'f> {
     group: usize,
     skip: usize,
     first_row: u64,
-    ahead: usize,
+}
+
+impl<'f> Spans<'f> {
+    fn of(file: &'f File) -> Self {
+        Self { file, group: 0, skip: 0, first_row: 0 }
+    }
 }
 
 impl Iterator for Spans<'_> {
@@ -265,8 +262,8 @@ impl Iterator for Spans<'_> {
                 (self.group, self.skip) = (self.group + 1, 0);
                 continue;
             }
-            let rows = left.min(self.part_rows(group));
-            let span = Span { group: self.group, skip: self.skip, rows, first_row: self.first_row };
+            let rows = left.min(self.file.part_rows(group));
+            let span = Span { group: self.group, rows, first_row: self.first_row };
             self.skip += rows;
             self.first_row += rows as u64;
             return Some(span);
@@ -274,34 +271,90 @@ impl Iterator for Spans<'_> {
     }
 }
 
-impl Spans<'_> {
-    /// How many rows of a group fit the memory of one part.
-    fn part_rows(&self, group: &RowGroupMetaData) -> usize {
-        let descriptor = self.file.metadata.parquet_schema();
-        let chosen = |leaf: &usize| self.file.columns.iter().any(|column| column.place == descriptor.get_column_root_idx(*leaf));
-        let bytes: u64 = (0..group.num_columns())
-            .filter(chosen)
-            .map(|leaf| group.column(leaf))
-            // A dictionary makes the file small, not what is decoded from it.
-            .map(|column| column.uncompressed_size().max(column.num_values().saturating_mul(8)).max(0) as u64)
-            .fold(0, u64::saturating_add);
-        let of_row = bytes.div_ceil(group.num_rows().max(1) as u64).max(1);
-        (AHEAD_BYTES / self.ahead as u64 / of_row).clamp(1, PART_ROWS) as usize
+/// A column that is decoded part by part, as far ahead as was asked for.
+struct Feed<'f> {
+    decoder: Mutex<Decoder<'f>>,
+    /// Parts that were asked for and are not decoded yet. One task at a time decodes them.
+    asked: AtomicUsize,
+}
+
+/// Where the decoding of a column stands.
+struct Decoder<'f> {
+    file: &'f File,
+    column: &'f Chosen,
+    spans: Spans<'f>,
+    /// The row group that is being read.
+    open: Option<(usize, ParquetRecordBatchReader)>,
+    decoded: Sender<Result<Column>>,
+}
+
+impl<'f> Feed<'f> {
+    fn of(file: &'f File, column: &'f Chosen) -> (Self, Receiver<Result<Column>>) {
+        let (decoded, receiver) = channel();
+        let decoder = Decoder { file, column, spans: Spans::of(file), open: None, decoded };
+        (Self { decoder: Mutex::new(decoder), asked: AtomicUsize::new(0) }, receiver)
+    }
+
+    /// Has one more part decoded.
+    fn ask<'scope>(&'scope self, scope: &Scope<'scope>) {
+        if self.asked.fetch_add(1, Ordering::AcqRel) == 0 {
+            scope.spawn(|_| {
+                let mut decoder = self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
+                loop {
+                    decoder.send_next();
+                    if self.asked.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        break;
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Decoder<'_> {
+    /// Nothing where the file ends.
+    fn send_next(&mut self) {
+        if let Some(span) = self.spans.next() {
+            let column = self.decode(span);
+            // Nobody listens any more once another column was at fault.
+            let _ = self.decoded.send(column);
+        }
+    }
+
+    fn decode(&mut self, span: Span) -> Result<Column> {
+        let Self { file, column, open, .. } = self;
+        let place = place(span.group, column);
+        let wrong = |message: String| Error::content(&file.path, &place, message);
+        guarded(&file.path, &place, "Parquet", || {
+            let reader = match open.take() {
+                Some((group, reader)) if group == span.group => reader,
+                _ => file.column_reader(span.group, column)?,
+            };
+            let (_, reader) = open.insert((span.group, reader));
+            let batch = reader.next().transpose().map_err(|error| wrong(undecodable(&error)))?;
+            let found = batch.as_ref().map_or(0, |batch| batch.num_rows());
+            match batch {
+                Some(batch) if found == span.rows => Column::of(&batch.column(0)).map_err(wrong),
+                _ => {
+                    Err(wrong(format!("found {found} rows from row {} on, expected {}; {REMEDY}", span.first_row + 1, span.rows)))
+                }
+            }
+        })
     }
 }
 
 /// The parts of a file that is being read.
 pub(super) struct Parts<'a, 'scope> {
-    file: &'scope File,
     scope: &'a Scope<'scope>,
     spans: Spans<'scope>,
-    ahead: usize,
-    decoding: VecDeque<Receiver<Result<Part>>>,
+    /// As the columns were chosen.
+    feeds: &'scope [Feed<'scope>],
+    decoded: Vec<Receiver<Result<Column>>>,
 }
 
 impl Parts<'_, '_> {
     pub fn file(&self) -> &File {
-        self.file
+        self.spans.file
     }
 
     /// The next part.
@@ -309,23 +362,14 @@ impl Parts<'_, '_> {
     /// # Errors
     /// When it cannot be decoded.
     pub fn next(&mut self) -> Result<Option<Part>> {
-        while self.decoding.len() < self.ahead
-            && let Some(span) = self.spans.next()
-        {
-            let (sender, receiver) = sync_channel(1);
-            let file = self.file;
-            self.scope.spawn(move |_| {
-                // Nobody listens any more once another part was at fault.
-                let _ = sender.send(file.decode(span));
-            });
-            self.decoding.push_back(receiver);
+        let Some(Span { rows, first_row, .. }) = self.spans.next() else { return Ok(None) };
+        let mut columns = Vec::with_capacity(self.feeds.len());
+        for (feed, decoded) in self.feeds.iter().zip(&self.decoded) {
+            let gave_up = || Err(Error::content(self.file().path(), "the file", "the Parquet reader gave up"));
+            columns.push(received(decoded).unwrap_or_else(gave_up)?);
+            feed.ask(self.scope);
         }
-        match self.decoding.pop_front() {
-            None => Ok(None),
-            Some(receiver) => received(&receiver)
-                .unwrap_or_else(|| Err(Error::content(self.file.path(), "the file", "the Parquet reader gave up")))
-                .map(Some),
-        }
+        Ok(Some(Part { first_row, rows, columns }))
     }
 }
 
