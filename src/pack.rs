@@ -65,36 +65,42 @@ fn least_and_most(values: &[u64]) -> Option<(u64, u64)> {
 
 /// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
 pub(crate) fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
-    let (eights, rest) = match width {
-        1..=32 => values.as_chunks::<8>(),
-        _ => ([].as_slice(), values),
-    };
-    put_eights(out, eights, least, width);
+    // A width that is known to the compiler has shifts that are.
+    macro_rules! eights_of {
+        ($($known:literal)*) => {
+            match width {
+                $($known => put_eights::<$known>(out, values, least),)*
+                _ => values,
+            }
+        };
+    }
+    let rest = eights_of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
     // Eight values end with a byte.
     put_each(out, rest, least, width);
 }
 
-/// The same for eight values at a time, of 1 to 32 bits.
-fn put_eights(out: &mut Vec<u8>, eights: &[[u64; 8]], least: u64, width: u32) {
-    let bytes = width as usize;
+/// The same for eight values at a time, of 1 to 32 bits; returns those that are left.
+fn put_eights<'v, const WIDTH: usize>(out: &mut Vec<u8>, values: &'v [u64], least: u64) -> &'v [u64] {
+    let (eights, rest) = values.as_chunks::<8>();
     let start = out.len();
     // Whole words are written, of which the next one overwrites what is beyond its place.
-    out.resize(start + eights.len() * bytes + 32, 0);
-    let mask = u64::MAX >> (64 - width.max(1));
+    out.resize(start + eights.len() * WIDTH + 32, 0);
+    let mask = u64::MAX >> (64 - WIDTH);
     // Where the upper four values begin: in the middle of a byte if the width is odd.
-    let (upper, shared) = (bytes / 2, 4 * (width % 2));
+    let (upper, shared) = (WIDTH / 2, 4 * (WIDTH % 2));
     let mut place = &mut out[start..];
     for eight in eights {
         let low = |at: usize| (eight[at] - least) & mask;
-        let two = |at: usize| low(at) | low(at + 1) << width;
-        let four = |at: usize| u128::from(two(at)) | u128::from(two(at + 2)) << (2 * width);
+        let two = |at: usize| low(at) | low(at + 1) << WIDTH;
+        let four = |at: usize| u128::from(two(at)) | u128::from(two(at + 2)) << (2 * WIDTH);
         let (first, second) = (four(0), four(4));
         place[..16].copy_from_slice(&first.to_le_bytes());
-        let second = second << shared | if shared > 0 { first >> (4 * width - shared) } else { 0 };
+        let second = second << shared | if shared > 0 { first >> (4 * WIDTH - shared) } else { 0 };
         place[upper..upper + 16].copy_from_slice(&second.to_le_bytes());
-        place = &mut place[bytes..];
+        place = &mut place[WIDTH..];
     }
-    out.truncate(start + eights.len() * bytes);
+    out.truncate(start + eights.len() * WIDTH);
+    rest
 }
 
 /// The same one after another, of any width.

@@ -132,57 +132,81 @@ impl<'m> Partition<'m> {
         let Scratch { starts, words } = scratch;
         starts.clear();
         starts.resize(self.buckets.len() + 1, 0);
-        // Neighbours in a run often have a bucket in common: it is counted, and filled, without going back to memory.
-        for run in nears.chunk_by(|&one, &next| one >> self.shift == next >> self.shift) {
-            starts[(run[0] >> self.shift) as usize + 1] += run.len() * self.width;
+        let bucket_of = |near: u32| (near >> self.shift) as usize;
+        // Where neighbours mostly have a bucket in common, it is counted, and filled, without going back to memory.
+        let changes = nears.windows(2).filter(|pair| bucket_of(pair[0]) != bucket_of(pair[1])).count();
+        let in_runs = changes * 8 < nears.len();
+        if in_runs {
+            for run in nears.chunk_by(|&one, &next| bucket_of(one) == bucket_of(next)) {
+                starts[bucket_of(run[0]) + 1] += run.len();
+            }
+        } else {
+            nears.iter().for_each(|&near| starts[bucket_of(near) + 1] += 1);
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
         }
         words.resize(nears.len() * self.width, 0);
-        self.place(nears, columns, starts, words);
+        self.place(nears, columns, in_runs, starts, words);
         // Each start has moved to its bucket's end.
         let mut begin = 0;
         for (bucket, &end) in self.buckets.iter().zip(&starts[..self.buckets.len()]) {
             if end > begin {
-                self.append(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), &words[begin..end])?;
+                let words = &words[begin * self.width..end * self.width];
+                self.append(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), words)?;
             }
             begin = end;
         }
         Ok(())
     }
 
-    /// Puts each record behind those of its bucket. The widths that occur most are unrolled.
-    fn place(&self, nears: &[u32], columns: &[&[u32]], starts: &mut [usize], words: &mut [u32]) {
-        fn unrolled<const N: usize>(nears: &[u32], columns: [&[u32]; N], shift: u32, starts: &mut [usize], words: &mut [u32]) {
+    /// Puts each record behind those of its bucket. The widths that occur most are known to the compiler.
+    fn place(&self, nears: &[u32], columns: &[&[u32]], in_runs: bool, starts: &mut [usize], words: &mut [u32]) {
+        /// Of records of `WIDTH` words, `REST` behind the first.
+        fn of_width<const REST: usize, const WIDTH: usize>(
+            nears: &[u32],
+            columns: [&[u32]; REST],
+            shift: u32,
+            in_runs: bool,
+            starts: &mut [usize],
+            words: &mut [u32],
+        ) {
             let columns = columns.map(|column| &column[..nears.len()]);
+            let records = words.as_chunks_mut::<WIDTH>().0;
+            let record = |at: usize| {
+                let mut record = [nears[at]; WIDTH];
+                record[1..].iter_mut().zip(columns).for_each(|(word, column)| *word = column[at]);
+                record
+            };
+            if !in_runs {
+                for (at, &near) in nears.iter().enumerate() {
+                    let start = &mut starts[(near >> shift) as usize];
+                    records[*start] = record(at);
+                    *start += 1;
+                }
+                return;
+            }
             let mut at = 0;
             for run in nears.chunk_by(|&one, &next| one >> shift == next >> shift) {
                 let start = &mut starts[(run[0] >> shift) as usize];
-                let end = *start + run.len() * (N + 1);
-                for (record, &near) in words[*start..end].chunks_exact_mut(N + 1).zip(run) {
-                    record[0] = near;
-                    for (word, column) in record[1..].iter_mut().zip(columns) {
-                        *word = column[at];
-                    }
-                    at += 1;
-                }
+                let end = *start + run.len();
+                records[*start..end].iter_mut().zip(at..).for_each(|(to, at)| *to = record(at));
+                at += run.len();
                 *start = end;
             }
         }
         match *columns {
-            [a] => unrolled(nears, [a], self.shift, starts, words),
-            [a, b] => unrolled(nears, [a, b], self.shift, starts, words),
-            [a, b, c] => unrolled(nears, [a, b, c], self.shift, starts, words),
-            [a, b, c, d] => unrolled(nears, [a, b, c, d], self.shift, starts, words),
+            [a] => of_width::<1, 2>(nears, [a], self.shift, in_runs, starts, words),
+            [a, b] => of_width::<2, 3>(nears, [a, b], self.shift, in_runs, starts, words),
+            [a, b, c] => of_width::<3, 4>(nears, [a, b, c], self.shift, in_runs, starts, words),
+            [a, b, c, d] => of_width::<4, 5>(nears, [a, b, c, d], self.shift, in_runs, starts, words),
             _ => {
                 for (at, &near) in nears.iter().enumerate() {
                     let start = &mut starts[(near >> self.shift) as usize];
-                    words[*start] = near;
-                    for (word, column) in words[*start + 1..*start + self.width].iter_mut().zip(columns) {
-                        *word = column[at];
-                    }
-                    *start += self.width;
+                    let (first, rest) = words[*start * self.width..][..self.width].split_at_mut(1);
+                    first[0] = near;
+                    rest.iter_mut().zip(columns).for_each(|(word, column)| *word = column[at]);
+                    *start += 1;
                 }
             }
         }

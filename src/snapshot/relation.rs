@@ -219,22 +219,25 @@ impl SnapshotWriter {
             })
             .collect();
         let packer = shape.timed.then(|| Packer::new(found.coding.width));
-        Ok(Sections { offsets, targets, times, columns, packer, edges: 0 })
+        Ok(Sections { offsets, targets, times, columns, packer, edges: 0, ends: Vec::new(), packed: Vec::new() })
     }
 
     /// Appends what waits for its turn: offsets, times, and the checksums of all.
     fn append(&self, sections: &mut Sections, rows: &Rows) -> Result<()> {
-        let mut offsets = Vec::with_capacity(rows.degrees.len());
-        for &degree in &rows.degrees {
-            sections.edges += u64::from(degree);
-            offsets.push(sections.edges);
-        }
-        self.put(&mut sections.offsets, bytemuck::cast_slice(&offsets))?;
+        let Sections { ends, packed, edges, .. } = sections;
+        refill(
+            ends,
+            rows.degrees.iter().map(|&degree| {
+                *edges += u64::from(degree);
+                *edges
+            }),
+        );
+        self.put(&mut sections.offsets, bytemuck::cast_slice(ends))?;
         self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
-            let mut packed = Vec::new();
-            packer.pack(&rows.codes, &mut packed);
-            self.put(times, &packed)?;
+            packed.clear();
+            packer.pack(&rows.codes, packed);
+            self.put(times, packed)?;
         }
         for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
             self.count(section, bytemuck::cast_slice(column));
@@ -252,6 +255,9 @@ struct Sections {
     packer: Option<Packer>,
     /// How many edges were appended.
     edges: u64,
+    /// Memory for what is appended: where each list ends, and times.
+    ends: Vec<u64>,
+    packed: Vec<u8>,
 }
 
 /// What a thread keeps while it gathers pieces.
@@ -277,7 +283,9 @@ impl Shape {
             match self.coding {
                 Some(coding) => {
                     refill(low, block.times.iter().map(|&time| coding.code(time) as u32));
-                    refill(high, block.times.iter().map(|&time| (coding.code(time) >> 32) as u32));
+                    if coding.words() > 1 {
+                        refill(high, block.times.iter().map(|&time| (coding.code(time) >> 32) as u32));
+                    }
                 }
                 None => {
                     // The least of all is no time but a missing one.
@@ -398,14 +406,13 @@ impl Rows {
         }
     }
 
-    /// Takes codes of times and far nodes.
-    fn fill_ends(&mut self, ends: impl Iterator<Item = (u64, u32)>) {
-        self.codes.clear();
-        self.fars.clear();
-        for (code, far) in ends {
-            self.codes.push(code);
-            self.fars.push(far);
-        }
+    /// Makes room for all edges, with times and so many attributes.
+    fn make_room(&mut self, timed: bool, columns: usize) {
+        let edges = self.edges();
+        self.fars.resize(edges, 0);
+        self.codes.resize(if timed { edges } else { 0 }, 0);
+        self.columns.resize_with(columns, Vec::new);
+        self.columns.iter_mut().for_each(|column| column.resize(edges, 0));
     }
 
     /// Hands the edges to the partition of the other direction.
@@ -452,8 +459,10 @@ fn sort_bucket(
     let far_count = shape.counts[usize::from(gathered)];
     let far_bits = u32::BITS - far_count.leading_zeros();
     let time_bits = if shape.timed { found.coding.width } else { 0 };
-    let record = Record { width, time_words, uncoded, columns, far_bits, time_bits };
+    let in_runs = comes_in_runs(width, runs);
+    let record = Record { width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
     record.count(&nodes, runs, rows, &mut desk.starts);
+    rows.make_room(shape.timed, record.columns.len());
     let longest = rows.degrees.iter().copied().max().unwrap_or(0);
     let index_bits = u32::BITS - longest.leading_zeros();
     if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
@@ -463,9 +472,13 @@ fn sort_bucket(
     } else {
         record.sort_by_comparing(runs, rows, &mut desk.starts);
     }
-    if !shape.timed {
-        rows.codes.clear();
-    }
+}
+
+/// Whether records of a near node mostly follow each other, by the first ones.
+fn comes_in_runs(width: usize, runs: &[Vec<u32>]) -> bool {
+    let nears = || runs.iter().flat_map(|run| run.iter().step_by(width)).take(1 << 10);
+    let changes = nears().zip(nears().skip(1)).filter(|(one, next)| one != next).count();
+    changes * 8 < nears().count()
 }
 
 /// Where the next edge of each near node goes. Of a node whose edges follow each other, memory is not asked again.
@@ -505,6 +518,8 @@ struct Record<'f> {
     far_bits: u32,
     /// In how many bits every time's code fits; none where the relation has no time.
     time_bits: u32,
+    /// Whether those of a near node mostly follow each other: then it is not looked up anew for each.
+    in_runs: bool,
 }
 
 struct Column<'f> {
@@ -566,21 +581,39 @@ impl Record<'_> {
         rows.degrees.clear();
         rows.degrees.resize(nodes.len(), 0);
         let Rows { degrees, .. } = rows;
-        // Records of a node often follow each other; a count that went through memory would wait for the one before.
-        let (mut near, mut count) = (nodes.start, 0);
-        self.each(runs, |record| {
-            if record[0] != near {
-                degrees[(near - nodes.start) as usize] += std::mem::take(&mut count);
-                near = record[0];
-            }
-            count += 1;
-        });
-        degrees[(near - nodes.start) as usize] += count;
+        if self.in_runs {
+            let (mut near, mut count) = (nodes.start, 0);
+            self.each(runs, |record| {
+                if record[0] != near {
+                    degrees[(near - nodes.start) as usize] += std::mem::take(&mut count);
+                    near = record[0];
+                }
+                count += 1;
+            });
+            degrees[(near - nodes.start) as usize] += count;
+        } else {
+            self.each(runs, |record| degrees[(record[0] - nodes.start) as usize] += 1);
+        }
         let mut next = 0;
         starts.clear();
         for &degree in &rows.degrees {
             starts.push(next);
             next += degree;
+        }
+    }
+
+    /// Calls `put` with every record and its place among those that are ordered by near node; each start becomes its
+    /// node's end.
+    fn each_placed(&self, runs: &[Vec<u32>], first: u32, starts: &mut [u32], mut put: impl FnMut(usize, &[u32])) {
+        if self.in_runs {
+            let mut places = Places::new(first, starts);
+            self.each(runs, |record| put(places.next(record[0]), record));
+        } else {
+            self.each(runs, |record| {
+                let start = &mut starts[(record[0] - first) as usize];
+                put(*start as usize, record);
+                *start += 1;
+            });
         }
     }
 
@@ -592,79 +625,85 @@ impl Record<'_> {
     /// The time's code and the far node as a number that sorts as they do.
     #[inline]
     fn ends(&self, record: &[u32]) -> u64 {
-        // Where one takes all 64 bits the other has none.
-        self.code(record).unbounded_shl(self.far_bits) | u64::from(record[1])
+        self.code(record) << self.far_bits | u64::from(record[1])
     }
 
-    fn take_apart(&self, ends: u64) -> (u64, u32) {
-        (ends.unbounded_shr(self.far_bits), (ends & !u64::MAX.unbounded_shl(self.far_bits)) as u32)
+    /// Fills in times' codes and far nodes from numbers that have them above `shift` bits.
+    fn fill_ends(&self, keys: &[u64], shift: u32, rows: &mut Rows) {
+        let far_mask = !(u64::MAX << self.far_bits);
+        rows.fars.iter_mut().zip(keys).for_each(|(far, key)| *far = (key >> shift & far_mask) as u32);
+        // Of a number with all 64 bits behind the far node nothing is left for a time.
+        let behind = shift + self.far_bits;
+        rows.codes.iter_mut().zip(keys).for_each(|(code, key)| *code = key.unbounded_shr(behind));
     }
 
     /// Fills `rows`, whose records were counted, by sorting numbers that hold a record each.
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
-        let keys = room(keys, rows.edges());
-        let mut places = Places::new(rows.first, starts);
-        self.each(runs, |record| {
-            let mut key = self.ends(record);
-            for column in &self.columns {
-                key = key << 32 | u64::from(column.bits(record));
-            }
-            keys[places.next(record[0])] = key;
+        let keys = room(keys, rows.fars.len());
+        self.each_placed(runs, rows.first, starts, |place, record| {
+            let attributes = self.columns.iter().map(|column| u64::from(column.bits(record)));
+            keys[place] = attributes.fold(self.ends(record), |key, bits| key << 32 | bits);
         });
         let words = 32 * self.columns.len() as u32;
-        rows.for_each_list(keys, |list| sort_numbers(list, spare, self.end_bits() + words));
-        rows.fill_ends(keys.iter().map(|key| self.take_apart(key >> words)));
-        rows.columns.resize_with(self.columns.len(), Vec::new);
-        for (at, column) in rows.columns.iter_mut().enumerate() {
-            refill(column, keys.iter().map(|key| (key >> (words - 32 * (at as u32 + 1))) as u32));
+        rows.for_each_list(keys, |list| sort_numbers(list, spare, 0..self.end_bits() + words));
+        self.fill_ends(keys, words, rows);
+        for (at, column) in (1..).zip(&mut rows.columns) {
+            column.iter_mut().zip(&*keys).for_each(|(bits, key)| *bits = (key >> (words - 32 * at)) as u32);
         }
     }
 
     /// The same by sorting numbers that hold a record's ends and its place in its list.
     fn sort_indexed(&self, index_bits: u32, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, placed, .. } = desk;
-        let edges = rows.edges();
+        let edges = rows.fars.len();
         let keys = room(keys, edges);
         placed.resize_with(self.columns.len(), Vec::new);
         placed.iter_mut().for_each(|column| {
             room(column, edges);
         });
-        let mut places = Places::new(rows.first, starts);
-        self.each(runs, |record| {
-            let place = places.next(record[0]);
-            keys[place] = self.ends(record);
-            for (to, column) in placed.iter_mut().zip(&self.columns) {
+        match (&mut placed[..], &self.columns[..]) {
+            ([to], [column]) => self.each_placed(runs, rows.first, starts, |place, record| {
+                keys[place] = self.ends(record);
                 to[place] = column.bits(record);
-            }
-        });
-        rows.columns.resize_with(self.columns.len(), Vec::new);
-        rows.columns.iter_mut().for_each(Vec::clear);
+            }),
+            (placed, columns) => self.each_placed(runs, rows.first, starts, |place, record| {
+                keys[place] = self.ends(record);
+                placed.iter_mut().zip(columns).for_each(|(to, column)| to[place] = column.bits(record));
+            }),
+        }
+        let placed = &*placed;
         let index = |key: u64| (key & !(u64::MAX << index_bits)) as usize;
         let mut begin = 0;
         for &degree in &rows.degrees {
-            let list = &mut keys[begin..begin + degree as usize];
+            let range = begin..begin + degree as usize;
+            begin = range.end;
+            let list = &mut keys[range.clone()];
             for (at, key) in (0u64..).zip(list.iter_mut()) {
                 *key = *key << index_bits | at;
             }
-            sort_numbers(list, spare, self.end_bits() + index_bits);
-            for equal in list.chunk_by_mut(|a, b| a >> index_bits == b >> index_bits).filter(|equal| equal.len() > 1) {
-                equal.sort_by(|&a, &b| {
-                    let of = |key: u64| placed.iter().map(move |column| column[begin + index(key)]);
-                    of(a).cmp(of(b))
-                });
+            sort_numbers(list, spare, index_bits..index_bits + self.end_bits());
+            // Parallel edges of one time are next to each other.
+            let nearest = list.windows(2).map(|pair| pair[0] ^ pair[1]).min().unwrap_or(u64::MAX);
+            if nearest >> index_bits == 0 {
+                for equal in list.chunk_by_mut(|a, b| a >> index_bits == b >> index_bits) {
+                    equal.sort_by(|&a, &b| {
+                        let of = |key: u64| placed.iter().map(move |column| column[range.start + index(key)]);
+                        of(a).cmp(of(b))
+                    });
+                }
             }
-            for (column, from) in rows.columns.iter_mut().zip(&*placed) {
-                column.extend(list.iter().map(|&key| from[begin + index(key)]));
+            for (column, from) in rows.columns.iter_mut().zip(placed) {
+                let from = &from[range.clone()];
+                column[range.clone()].iter_mut().zip(&*list).for_each(|(bits, &key)| *bits = from[index(key)]);
             }
-            begin += degree as usize;
         }
-        rows.fill_ends(keys.iter().map(|key| self.take_apart(key >> index_bits)));
+        self.fill_ends(keys, index_bits, rows);
     }
 
     /// The same for records that no whole number holds.
     fn sort_by_comparing(&self, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut [u32]) {
-        let edges = rows.edges();
+        let edges = rows.fars.len();
         let none: &[u32] = &[];
         let mut order = vec![(0u64, 0u32, none); edges];
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
@@ -682,11 +721,10 @@ impl Record<'_> {
             list.sort_unstable_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)).then_with(|| attributes(one.2, other.2)));
             rest = behind;
         }
-        rows.columns.resize_with(self.columns.len(), Vec::new);
-        refill(&mut rows.fars, order.iter().map(|edge| edge.1));
-        refill(&mut rows.codes, order.iter().map(|edge| edge.0));
+        rows.fars.iter_mut().zip(&order).for_each(|(far, edge)| *far = edge.1);
+        rows.codes.iter_mut().zip(&order).for_each(|(code, edge)| *code = edge.0);
         for (column, to) in self.columns.iter().zip(&mut rows.columns) {
-            refill(to, order.iter().map(|edge| column.bits(edge.2)));
+            to.iter_mut().zip(&order).for_each(|(bits, edge)| *bits = column.bits(edge.2));
         }
     }
 }
@@ -696,15 +734,15 @@ const RADIX_LENGTH: usize = 1 << 10;
 /// Bits that one round of a radix sort looks at.
 const RADIX_BITS: u32 = 11;
 
-/// Sorts numbers of so many bits; `spare` is memory for it.
-fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: u32) {
+/// Sorts numbers by these bits; those below ascend already, and above there are none. `spare` is memory for it.
+fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: Range<u32>) {
     if list.len() < RADIX_LENGTH || list.is_sorted() {
         return list.sort_unstable();
     }
     let (mut to, mut from) = (room(spare, list.len()), &mut *list);
-    let rounds = bits.div_ceil(RADIX_BITS);
+    let rounds = (bits.end - bits.start).div_ceil(RADIX_BITS);
     for round in 0..rounds {
-        let digit = |key: u64| (key >> (round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
+        let digit = |key: u64| (key >> (bits.start + round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
         let mut next = [0u32; 1 << RADIX_BITS];
         from.iter().for_each(|&key| next[digit(key)] += 1);
         let mut sum = 0;
