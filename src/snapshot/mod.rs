@@ -33,6 +33,7 @@ pub use column::{Adjacency, EdgeColumn, NodeColumn};
 pub use cost::{Cost, Weight};
 pub use edges::EdgeData;
 pub(crate) use edges::{EdgeBlock, EdgeStream};
+pub(crate) use relation::Gathered;
 pub use graph::{DataEdge, DataGraph};
 pub use id::SnapshotId;
 pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery, PathStep};

@@ -7,16 +7,16 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use relata_schema::{AttributeKind, Direction, RelationId};
+use relata_schema::{AttributeKind, Direction, RelationId, Schema};
 
 use super::edges::{EdgeBlock, EdgeData, EdgeStream};
 use super::format::{Part, SectionKey};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
-use crate::partition::{Partition, Scratch};
+use crate::partition::{Memory, Partition, Scratch};
 use crate::spare::Spare;
 use crate::{Error, Result};
 
@@ -73,40 +73,14 @@ impl SnapshotWriter {
                 expected: format!("{edges} of each"),
             });
         }
-        self.relation_from(id, data, &data.categories)
+        let memory = self.memory();
+        let gathered = Gathered::of(&self.schema, &self.counts, &memory, id, data, data.categories.clone())?;
+        self.gathered(gathered)
     }
 
-    /// A relation's edges from where they are; `categories` has for each attribute the names of its codes.
-    pub(crate) fn relation_from(&mut self, id: RelationId, stream: &dyn EdgeStream, categories: &[Vec<String>]) -> Result<()> {
-        let relation = self.schema.edge(id);
-        let columns: Vec<usize> =
-            (0..relation.attributes.len()).filter(|&at| relation.attributes[at].kind != AttributeKind::Time).collect();
-        let shape = Shape {
-            id,
-            title: self.schema.relation_title(id),
-            counts: [relation.source, relation.target].map(|end| self.counts[end.index()]),
-            symmetric: relation.symmetric,
-            timed: columns.len() < relation.attributes.len(),
-            coding: stream.times().map(|(first, last)| Coding::of(first, last)),
-            is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
-            columns,
-        };
-        let memory = Arc::clone(&self.memory);
-        let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
-        let width = 2 + shape.gathered_time_words() + shape.columns.len();
-        let outgoing = Partition::new(&memory, expected, shape.counts[0], width);
-        let names = |at: &usize| categories.get(*at).map_or(0, Vec::len);
-        let survey = Survey {
-            edges: AtomicU64::new(0),
-            times: Mutex::new((i64::MAX, i64::MIN)),
-            present: shape.columns.iter().map(|_| AtomicBool::new(false)).collect(),
-            used: shape.columns.iter().map(|at| (0..names(at)).map(|_| AtomicBool::new(false)).collect()).collect(),
-        };
-        (0..stream.pieces()).into_par_iter().try_for_each_init(Gathering::default, |gathering, piece| {
-            gathering.block.clear();
-            stream.read(piece, &mut gathering.block)?;
-            shape.gather(gathering, &outgoing, &survey)
-        })?;
+    /// Writes the edges that were gathered.
+    pub(crate) fn gathered(&mut self, gathered: Gathered<'_>) -> Result<()> {
+        let Gathered { shape, memory, outgoing, survey, names } = gathered;
         let edges = survey.edges.into_inner();
         if edges == 0 {
             return Ok(());
@@ -118,16 +92,16 @@ impl SnapshotWriter {
             present: survey.present.into_iter().map(AtomicBool::into_inner).collect(),
             codes: Vec::new(),
         };
-        for ((&at, used), &is_category) in shape.columns.iter().zip(survey.used).zip(&shape.is_category) {
-            let (names, codes) = sorted_names(categories.get(at).map_or(&[], Vec::as_slice), &used);
+        for (((&at, used), names), &is_category) in shape.columns.iter().zip(survey.used).zip(&names).zip(&shape.is_category) {
+            let (names, codes) = sorted_names(names, &used);
             if is_category && !names.is_empty() {
-                let key = |part| SectionKey::attribute(part, id.0, at as u16);
+                let key = |part| SectionKey::attribute(part, shape.id.0, at as u16);
                 self.texts(key(Part::EdgeNameOffsets), key(Part::EdgeNameBytes), names.iter().copied())?;
             }
             found.codes.push(codes);
         }
         let passed_on = 2 + found.time_words(&shape) + found.present.iter().filter(|&&present| present).count();
-        let incoming = (!shape.symmetric).then(|| Partition::new(&memory, found.edges, shape.counts[1], passed_on));
+        let incoming = (!shape.symmetric).then(|| Partition::new(memory, found.edges, shape.counts[1], passed_on));
         self.direction(&shape, &found, Direction::Outgoing, &outgoing, incoming.as_ref())?;
         drop(outgoing);
         match &incoming {
@@ -268,6 +242,62 @@ struct Gathering {
     high: Vec<u32>,
     missing: Vec<u32>,
     scratch: Scratch,
+}
+
+/// A relation's edges by ranges of their sources, from where they came in any order.
+pub(crate) struct Gathered<'m> {
+    shape: Shape,
+    memory: &'m Memory,
+    outgoing: Partition<'m>,
+    survey: Survey,
+    /// For each of the shape's columns, the names of its codes.
+    names: Vec<Vec<String>>,
+}
+
+impl<'m> Gathered<'m> {
+    /// Reads a stream; `counts` has the nodes of each type, and `categories` for each attribute the names of its codes.
+    ///
+    /// # Errors
+    /// When an end is no node of its type, or the stream or a temporary file cannot be read or written.
+    pub(crate) fn of(
+        schema: &Schema,
+        counts: &[u32],
+        memory: &'m Memory,
+        id: RelationId,
+        stream: &dyn EdgeStream,
+        mut categories: Vec<Vec<String>>,
+    ) -> Result<Self> {
+        let relation = schema.edge(id);
+        let columns: Vec<usize> =
+            (0..relation.attributes.len()).filter(|&at| relation.attributes[at].kind != AttributeKind::Time).collect();
+        let shape = Shape {
+            id,
+            title: schema.relation_title(id),
+            counts: [relation.source, relation.target].map(|end| counts[end.index()]),
+            symmetric: relation.symmetric,
+            timed: columns.len() < relation.attributes.len(),
+            coding: stream.times().map(|(first, last)| Coding::of(first, last)),
+            is_category: columns.iter().map(|&at| relation.attributes[at].kind == AttributeKind::Category).collect(),
+            columns,
+        };
+        let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
+        let width = 2 + shape.gathered_time_words() + shape.columns.len();
+        let outgoing = Partition::new(memory, expected, shape.counts[0], width);
+        categories.resize(relation.attributes.len().max(categories.len()), Vec::new());
+        let names: Vec<Vec<String>> = shape.columns.iter().map(|&at| std::mem::take(&mut categories[at])).collect();
+        let survey = Survey {
+            edges: AtomicU64::new(0),
+            times: Mutex::new((i64::MAX, i64::MIN)),
+            present: shape.columns.iter().map(|_| AtomicBool::new(false)).collect(),
+            used: names.iter().map(|names| names.iter().map(|_| AtomicBool::new(false)).collect()).collect(),
+        };
+        (0..stream.pieces()).into_par_iter().try_for_each_init(Gathering::default, |gathering, piece| {
+            gathering.block.clear();
+            stream.read(piece, &mut gathering.block)?;
+            shape.gather(gathering, &outgoing, &survey)
+        })?;
+        Ok(Self { shape, memory, outgoing, survey, names })
+    }
 }
 
 impl Shape {

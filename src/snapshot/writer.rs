@@ -34,8 +34,7 @@ pub struct SnapshotWriter {
     entries: Vec<Entry>,
     pub(super) schema: Schema,
     pub(super) counts: Vec<u32>,
-    /// What sorting a relation's edges may take; the rest goes to a temporary file.
-    pub(super) memory: Arc<Memory>,
+    memory: Arc<Memory>,
     published: bool,
 }
 
@@ -89,6 +88,11 @@ impl SnapshotWriter {
     pub fn with_memory(mut self, bytes: usize) -> Self {
         self.memory = Arc::new(Memory::new(&self.folder, bytes));
         self
+    }
+
+    /// What sorting relations' edges may take, all together.
+    pub(crate) fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory)
     }
 
     /// Takes a place in the file for a section of so many bytes.

@@ -15,7 +15,8 @@ use super::nodes::NodeSet;
 use super::overlay::Overlay;
 use super::posting::{MISSING, NO_TIME};
 use super::segment::{Block, EdgeTimes, Segment};
-use crate::snapshot::{EdgeBlock, EdgeStream, SnapshotId, SnapshotWriter};
+use crate::partition::Memory;
+use crate::snapshot::{EdgeBlock, EdgeStream, Gathered, SnapshotId, SnapshotWriter};
 use crate::{Error, Result, progress};
 
 /// The number of a node that is not in the snapshot.
@@ -42,25 +43,48 @@ impl Store {
         let schema = &self.commit.schema;
         let node_types: Vec<NodeTypeId> = schema.node_type_ids().collect();
         let named = node_types.par_iter().map(|&node_type| pass.named(node_type)).collect::<Result<Vec<_>>>()?;
-        let mut numbers = Vec::with_capacity(named.len());
-        for (&node_type, named) in node_types.iter().zip(&named) {
-            numbers.push(named.write(node_type, &mut writer)?);
-        }
+        let numbers: Vec<Numbers> = named.par_iter().map(Named::numbers).collect();
+        let memory = writer.memory();
+        let gather = |relation: RelationId| pass.relation(relation, &numbers, &memory);
+        let relations: Vec<RelationId> = schema.relation_ids().collect();
+        // What is read does not wait for what is written before it.
+        let (written, first) = rayon::join(
+            || -> Result<()> {
+                for (&node_type, named) in node_types.iter().zip(&named) {
+                    writer.nodes(node_type, &named.keys())?;
+                }
+                for (node_type, numbers) in schema.node_type_ids().zip(&numbers) {
+                    for attribute in (0..schema.node(node_type).attributes.len() as u16).map(AttributeId) {
+                        pass.column(node_type, attribute, numbers, &mut writer)?;
+                    }
+                }
+                Ok(())
+            },
+            || relations.first().map(|&relation| gather(relation)).transpose(),
+        );
+        written?;
         drop(named);
-        for node_type in schema.node_type_ids() {
-            for attribute in (0..schema.node(node_type).attributes.len() as u16).map(AttributeId) {
-                pass.column(node_type, attribute, &numbers[node_type.index()], &mut writer)?;
-            }
-        }
-        for relation in schema.relation_ids() {
-            let ends = schema.edge(relation);
-            pass.relation(relation, &numbers[ends.source.index()], &numbers[ends.target.index()], &mut writer)?;
+        let mut gathered = first?;
+        for (at, &relation) in relations.iter().enumerate() {
+            let current = match gathered.take() {
+                Some(gathered) => gathered,
+                None => gather(relation)?,
+            };
+            // A large one would take the memory that this one needs.
+            let next = relations.get(at + 1).filter(|&&next| self.edges_of_all_layers(next) <= EDGES_AHEAD);
+            let (written, ahead) =
+                rayon::join(|| writer.gathered(current), || next.map(|&relation| gather(relation)).transpose());
+            written?;
+            gathered = ahead?;
         }
         let id = writer.publish(self.sources())?;
         pass.bar.finish_and_clear();
         Ok(id)
     }
 }
+
+/// The most edges of a relation that are gathered while those of the one before are written.
+const EDGES_AHEAD: u64 = 1 << 23;
 
 /// One ordered pass over the committed segments.
 struct Pass<'s> {
@@ -78,15 +102,16 @@ struct Named {
 }
 
 impl Named {
-    fn write(&self, node_type: NodeTypeId, writer: &mut SnapshotWriter) -> Result<Numbers> {
-        let Self { names, nodes } = self;
-        let keys: Vec<&str> = nodes.iter().map(|&node| names.get(node)).collect();
-        writer.nodes(node_type, &keys)?;
-        let mut new = vec![ABSENT; names.len() as usize];
-        for (at, &node) in (0u32..).zip(nodes) {
+    fn keys(&self) -> Vec<&str> {
+        self.nodes.iter().map(|&node| self.names.get(node)).collect()
+    }
+
+    fn numbers(&self) -> Numbers {
+        let mut new = vec![ABSENT; self.names.len() as usize];
+        for (at, &node) in (0u32..).zip(&self.nodes) {
             new[node as usize] = at;
         }
-        Ok(Numbers { new, count: nodes.len() })
+        Numbers { new, count: self.nodes.len() }
     }
 }
 
@@ -167,8 +192,10 @@ impl Pass<'_> {
         writer.column(node_type, attribute, &values)
     }
 
-    fn relation(&self, relation: RelationId, sources: &Numbers, targets: &Numbers, writer: &mut SnapshotWriter) -> Result<()> {
+    /// Reads a relation's edges.
+    fn relation<'m>(&self, relation: RelationId, numbers: &[Numbers], memory: &'m Memory) -> Result<Gathered<'m>> {
         let known = self.store.schema().edge(relation);
+        let ends = [known.source, known.target].map(|end| &numbers[end.index()]);
         let run = Run::Postings { relation, direction: Direction::Outgoing };
         let pieces = (self.layers.iter())
             .flat_map(|(layer, segment)| {
@@ -180,7 +207,7 @@ impl Pass<'_> {
         let span = stats.map(|stats| stats.times).try_fold(EdgeTimes::NONE, |all, times| Some(all.and(times?)));
         // What is hidden may be the first or the last.
         let times = span.filter(|_| self.overlay.is_empty()).map(|span| (span.first, span.last));
-        let stream = Stored { pass: self, relation, ends: [sources, targets], pieces, edges, times };
+        let stream = Stored { pass: self, relation, ends, pieces, edges, times };
         let mut categories = vec![Vec::new(); known.attributes.len()];
         for (at, attribute) in (0u16..).zip(&known.attributes) {
             if attribute.kind == AttributeKind::Category {
@@ -188,7 +215,9 @@ impl Pass<'_> {
                 categories[usize::from(at)] = (0..names.len()).map(|code| names.get(code).to_owned()).collect();
             }
         }
-        writer.relation_from(relation, &stream, &categories)
+        // Fewer than 2^32 of each type: their numbers have 32 bits.
+        let counts: Vec<u32> = numbers.iter().map(|numbers| numbers.count as u32).collect();
+        Gathered::of(self.store.schema(), &counts, memory, relation, &stream, categories)
     }
 
     /// A block refers to a node that no live segment names, which no load writes.

@@ -1,5 +1,6 @@
 //! What a source has brought and no segment holds yet: columns in memory, and how they become blocks.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -203,8 +204,18 @@ impl Edges {
 
     /// Whether they come by source, target and time.
     fn is_sorted(&self) -> bool {
-        let key = |edge: usize| (self.sources[edge], self.targets[edge], self.times.get(edge).copied().unwrap_or(NO_TIME));
-        (1..self.sources.len()).into_par_iter().with_min_len(GROUP_EDGES).all(|edge| key(edge - 1) <= key(edge))
+        let edges = self.sources.len();
+        let ends = |edge: usize| u64::from(self.sources[edge]) << 32 | u64::from(self.targets[edge]);
+        let follows = |edge: usize| match ends(edge - 1).cmp(&ends(edge)) {
+            Ordering::Less => true,
+            Ordering::Equal => self.times.get(edge - 1) <= self.times.get(edge),
+            Ordering::Greater => false,
+        };
+        // What is not sorted is so from the start, mostly.
+        (0..edges.div_ceil(GROUP_EDGES)).into_par_iter().all(|group| {
+            let first = group * GROUP_EDGES;
+            (first.max(1)..edges.min(first + GROUP_EDGES)).all(follows)
+        })
     }
 
     fn write_outgoing(&self, run: Run, writer: &mut SegmentWriter, spare: &Columns) -> Result<()> {
