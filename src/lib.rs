@@ -14,6 +14,7 @@
 //!
 //! It knows no file format of biology (that is `relata-ingest`) and no HTTP (`relata-web`).
 
+pub mod allocator;
 #[cfg(feature = "train")]
 pub mod baselines;
 mod disk;

@@ -41,8 +41,12 @@ struct Name {
 /// A text is looked up as it is, then as an ontology id with a colon, then as an Ensembl id without version. Among
 /// nodes that share a name, the exact spelling goes before another case, then the key before identifiers, then the
 /// earlier identifier attribute (symbol) before a later one (synonyms). Two nodes that are equally good are ambiguous.
+///
+/// A new one is empty and takes no names: as long as only keys are asked for, the store finds them as well. Once it is
+/// [filled](Self::fill), it takes those that are added.
 #[derive(Debug, Default)]
 pub struct Resolver {
+    is_filled: bool,
     /// By the text in lower case. Nearly every one names one node.
     names: HashMap<String, SmallVec<[Name; 1]>>,
     state: u64,
@@ -51,13 +55,18 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// With the keys of a type's nodes.
-    pub fn of_keys(keys: Vec<(u32, String)>) -> Self {
-        let mut resolver = Self { names: HashMap::with_capacity(keys.len()), ..Self::default() };
+    /// Takes the keys of a type's nodes.
+    pub fn fill(&mut self, keys: Vec<(u32, String)>) {
+        self.is_filled = true;
+        self.names.reserve(keys.len());
         for (node, key) in keys {
-            resolver.add_text(key.into(), node, Rank::Key, None);
+            self.add_text(key.into(), node, Rank::Key, None);
         }
-        resolver
+    }
+
+    /// Whether it has the names of all nodes.
+    pub fn is_filled(&self) -> bool {
+        self.is_filled
     }
 
     /// Adds a key.
@@ -73,6 +82,9 @@ impl Resolver {
     }
 
     fn add_text(&mut self, text: Cow<'_, str>, node: u32, rank: Rank, attribute: Option<AttributeId>) {
+        if !self.is_filled {
+            return;
+        }
         let (folded, spelling) = match lower_case(&text) {
             // Nearly every text; one that is owned becomes the name as it stands.
             Cow::Borrowed(_) => (text, None),
@@ -109,13 +121,6 @@ impl Resolver {
         integers.forget_lost();
         self.integers.retain(|(known, _, _)| *known != only);
         self.integers.push((only, self.state, integers));
-    }
-
-    /// The node with exactly this key.
-    pub fn find_key(&self, key: &str) -> Option<u32> {
-        let folded = key.to_lowercase();
-        let is_it = |name: &&Name| name.rank == Rank::Key && name.spelling.as_deref().unwrap_or(&folded) == key;
-        self.names.get(&folded)?.iter().find(is_it).map(|name| name.node)
     }
 
     /// The node that `text` names, in the key or any identifier, or in the attribute `only`.
@@ -175,6 +180,9 @@ mod tests {
 
     fn genes() -> Resolver {
         let mut genes = Resolver::default();
+        genes.add_key("TP53", 7);
+        assert!(!genes.is_filled() && genes.state() == 0, "it takes no names before it is filled");
+        genes.fill(Vec::new());
         genes.add_key("ENSG00000141510", 0);
         genes.add_identifiers("TP53", 0, SYMBOL, 0);
         genes.add_identifiers("p53|LFS1", 1, SYNONYMS, 0);

@@ -60,6 +60,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    relata::allocator::keep_memory();
     relata::progress::end_with_reader();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))

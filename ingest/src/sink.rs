@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -19,6 +18,8 @@ pub trait Backend {
     fn schema(&self) -> &Schema;
     /// The node with this key, made if there is none.
     fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32>;
+    /// The node with exactly this key.
+    fn find(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>>;
     /// All keys of a type.
     fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>>;
     /// All values of a text attribute.
@@ -40,6 +41,10 @@ impl Backend for Load<'_> {
 
     fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
         Ok(Load::node(self, node_type, key)?)
+    }
+
+    fn find(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        Ok(Load::find(self, node_type, key)?)
     }
 
     fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
@@ -96,6 +101,10 @@ impl Backend for DryBackend {
         let node = nodes.len() as u32;
         nodes.insert(key.to_owned(), node);
         Ok(node)
+    }
+
+    fn find(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        Ok(self.nodes[node_type.index()].get(key).copied())
     }
 
     fn keys(&self, node_type: NodeTypeId) -> Result<Vec<(u32, String)>> {
@@ -331,22 +340,30 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&mut self, node_type: NodeTypeId, text: &str, only: Option<AttributeId>) -> Result<Match> {
-        Ok(self.resolver(node_type)?.find(text, only))
+        let resolver = self.resolvers.entry(node_type).or_default();
+        if !resolver.is_filled() {
+            // A key that is spelt exactly so goes before every other name.
+            if only.is_none()
+                && let Some(node) = self.backend.find(node_type, text.trim())?
+            {
+                return Ok(Match::Node(node));
+            }
+            resolver.fill(self.backend.keys(node_type)?);
+            for (place, &attribute) in self.backend.schema().node(node_type).identifiers.iter().enumerate() {
+                for (node, text) in self.backend.texts(node_type, attribute)? {
+                    resolver.add_identifiers(&text, place as u16, attribute, node);
+                }
+            }
+        }
+        Ok(resolver.find(text, only))
     }
 
     /// The node with exactly this key, without counting.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn find_key(&mut self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
-        Ok(self.resolver(node_type)?.find_key(key))
-    }
-
-    fn resolver(&mut self, node_type: NodeTypeId) -> Result<&mut Resolver> {
-        Ok(match self.resolvers.entry(node_type) {
-            Entry::Occupied(resolver) => resolver.into_mut(),
-            Entry::Vacant(vacant) => vacant.insert(resolver_of(self.backend, node_type)?),
-        })
+    pub fn find_key(&self, node_type: NodeTypeId, key: &str) -> Result<Option<u32>> {
+        self.backend.find(node_type, key)
     }
 
     /// The node that `text` names, by the manifest's word on what does not match (`unmatched`, or the source's): `None`
@@ -411,14 +428,4 @@ impl<'a> Sink<'a> {
             _ => Ok(Err(format!("no {name} has this {what}"))),
         }
     }
-}
-
-fn resolver_of(backend: &dyn Backend, node_type: NodeTypeId) -> Result<Resolver> {
-    let mut resolver = Resolver::of_keys(backend.keys(node_type)?);
-    for (place, &attribute) in backend.schema().node(node_type).identifiers.iter().enumerate() {
-        for (node, text) in backend.texts(node_type, attribute)? {
-            resolver.add_identifiers(&text, place as u16, attribute, node);
-        }
-    }
-    Ok(resolver)
 }
