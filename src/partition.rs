@@ -148,14 +148,15 @@ impl<'m> Partition<'m> {
         }
         words.resize(nears.len() * self.width, 0);
         self.place(nears, columns, in_runs, starts, words);
-        // Each start has moved to its bucket's end.
-        let mut begin = 0;
-        for (bucket, &end) in self.buckets.iter().zip(&starts[..self.buckets.len()]) {
-            if end > begin {
-                let words = &words[begin * self.width..end * self.width];
-                self.append(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), words)?;
+        // Each start has moved to its bucket's end. Threads begin far from each other, so that none waits for another.
+        let (thread, threads) = (rayon::current_thread_index().unwrap_or(0), rayon::current_num_threads());
+        let first = self.buckets.len() * thread / threads;
+        for bucket in (first..self.buckets.len()).chain(0..first) {
+            let begin = if bucket == 0 { 0 } else { starts[bucket - 1] };
+            let words = &words[begin * self.width..starts[bucket] * self.width];
+            if !words.is_empty() {
+                self.append(&mut self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner), words)?;
             }
-            begin = end;
         }
         Ok(())
     }
