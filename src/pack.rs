@@ -26,9 +26,10 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     let step = (values.len() / SAMPLE).max(1);
     let sample = (0..values.len() / step).map(|at| values[at * step + at % step]);
     let mut width = shortest(longest, values.len(), step, sample.map(|value| length(value - least)));
+    let is_beyond = |value: u64, width: usize| (value - least) >> width > 0;
     let beyond = |width: usize| match width {
         width if width >= longest => 0,
-        width => values.iter().filter(|&&value| (value - least) >> width > 0).count(),
+        width => values.iter().filter(|&&value| is_beyond(value, width)).count(),
     };
     let mut exceptions = beyond(width);
     if step > 1 && exceptions * 8 > values.len() {
@@ -44,7 +45,7 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
         return;
     }
     let mut last = 0;
-    for (at, value) in values.iter().enumerate().filter(|&(_, &value)| length(value - least) > width) {
+    for (at, value) in values.iter().enumerate().filter(|&(_, &value)| is_beyond(value, width)) {
         put_varint(out, (at - last) as u64);
         put_varint(out, (value - least) >> width);
         last = at;
@@ -125,14 +126,21 @@ fn put_each(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
 
 /// The width that makes the whole shortest: of `count` values, of which some lengths are given, each standing for `each`.
 fn shortest(longest: usize, count: usize, each: usize, lengths: impl Iterator<Item = usize>) -> usize {
-    let mut of_length = [0usize; 65];
-    lengths.for_each(|length| of_length[length] += each);
+    // Two counts, so that a length that follows itself does not wait for memory.
+    let mut of_length = [[0u32; 65]; 2];
+    for (at, length) in lengths.enumerate() {
+        of_length[at % 2][length] += 1;
+    }
     let (mut width, mut best) = (longest, (count * longest).div_ceil(8));
     let mut longer = 0;
     for candidate in (0..longest).rev() {
-        longer += of_length[candidate + 1];
+        longer += (of_length[0][candidate + 1] + of_length[1][candidate + 1]) as usize * each;
         // One byte for the distance, and the high bits in groups of seven.
-        let bytes = (count * candidate).div_ceil(8) + longer * (1 + (longest - candidate).div_ceil(7));
+        let beside = longer * (1 + (longest - candidate).div_ceil(7));
+        if beside >= best {
+            break;
+        }
+        let bytes = (count * candidate).div_ceil(8) + beside;
         if bytes < best {
             (width, best) = (candidate, bytes);
         }

@@ -16,7 +16,7 @@ use crate::spare::Spare;
 use crate::{Error, Result};
 
 /// Records that a bucket should have: some of them fit a core's second-level cache.
-const BUCKET_RECORDS: u64 = 1 << 16;
+const BUCKET_RECORDS: u64 = 1 << 15;
 /// The most buckets, so that the chunk that each is filling is little memory.
 const BUCKETS: u64 = 1 << 10;
 /// About how many words a bucket takes at a time.
@@ -366,7 +366,7 @@ mod tests {
                         plain.entry(near).or_default().push(columns.iter().map(|column| column[at]).collect());
                     }
                 }
-                assert!(partition.buckets() > 1 && partition.buckets() <= 4);
+                assert!(partition.buckets() > 1 && partition.buckets() <= 10);
                 assert_eq!(partition.spill.get().is_some(), allowed < usize::MAX);
                 for bucket in 0..partition.buckets() {
                     let mut found: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();

@@ -152,7 +152,7 @@ impl SnapshotWriter {
                             writer.place(offset + 4 * before, bytemuck::cast_slice(column))?;
                         }
                         if let Some(other) = pass_on {
-                            rows.pass_on(found.time_words(shape), other, &mut desk)?;
+                            rows.pass_on(other, &mut desk)?;
                         }
                         pool.desks.give(desk);
                         Ok(rows)
@@ -210,7 +210,7 @@ impl SnapshotWriter {
         self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
         if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
             packed.clear();
-            packer.pack(&rows.codes, packed);
+            packer.pack(rows.codes.each_ref().map(Vec::as_slice), packed);
             self.put(times, packed)?;
         }
         for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
@@ -404,7 +404,6 @@ struct Desk {
     spare: Vec<u64>,
     placed: Vec<Vec<u32>>,
     nears: Vec<u32>,
-    times: [Vec<u32>; 2],
     scratch: Scratch,
 }
 
@@ -415,8 +414,8 @@ struct Rows {
     /// Of each near node.
     degrees: Vec<u32>,
     fars: Vec<u32>,
-    /// Codes of times; empty where the relation has none.
-    codes: Vec<u64>,
+    /// Codes of times, the lower halves and the higher ones; empty where the relation has none.
+    codes: [Vec<u32>; 2],
     /// Those of the shape's columns that are present.
     columns: Vec<Vec<u32>>,
 }
@@ -436,27 +435,29 @@ impl Rows {
         }
     }
 
-    /// Makes room for all edges, with times and so many attributes.
-    fn make_room(&mut self, timed: bool, columns: usize) {
+    /// Makes room for all edges, with times of so many words and so many attributes.
+    fn make_room(&mut self, time_words: usize, columns: usize) {
         let edges = self.edges();
         self.fars.resize(edges, 0);
-        self.codes.resize(if timed { edges } else { 0 }, 0);
+        for (at, codes) in self.codes.iter_mut().enumerate() {
+            codes.resize(if at < time_words { edges } else { 0 }, 0);
+        }
         self.columns.resize_with(columns, Vec::new);
         self.columns.iter_mut().for_each(|column| column.resize(edges, 0));
     }
 
     /// Hands the edges to the partition of the other direction.
-    fn pass_on(&self, time_words: usize, other: &Partition<'_>, desk: &mut Desk) -> Result<()> {
-        let Desk { nears, times, scratch, .. } = desk;
+    fn pass_on(&self, other: &Partition<'_>, desk: &mut Desk) -> Result<()> {
+        let Desk { nears, scratch, .. } = desk;
+        if self.fars.is_empty() {
+            return Ok(());
+        }
         nears.clear();
         for (near, &degree) in (self.first..).zip(&self.degrees) {
             nears.resize(nears.len() + degree as usize, near);
         }
-        for (words, shift) in times.iter_mut().zip([0, 32]).take(time_words) {
-            refill(words, self.codes.iter().map(|&code| (code >> shift) as u32));
-        }
-        let columns: Vec<&[u32]> =
-            [&*nears].into_iter().chain(times.iter().take(time_words)).chain(&self.columns).map(Vec::as_slice).collect();
+        let codes = self.codes.iter().filter(|codes| !codes.is_empty());
+        let columns: Vec<&[u32]> = [&*nears].into_iter().chain(codes).chain(&self.columns).map(Vec::as_slice).collect();
         other.push(&self.fars, &columns, scratch)
     }
 }
@@ -492,7 +493,7 @@ fn sort_bucket(
     let in_runs = comes_in_runs(width, runs);
     let record = Record { width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
     record.count(&nodes, runs, rows, &mut desk.starts);
-    rows.make_room(shape.timed, record.columns.len());
+    rows.make_room(found.time_words(shape), record.columns.len());
     let longest = rows.degrees.iter().copied().max().unwrap_or(0);
     let index_bits = u32::BITS - longest.leading_zeros();
     if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
@@ -607,10 +608,11 @@ impl Record<'_> {
 
     /// Counts the records of each near node, and tells where its first one goes.
     fn count(&self, nodes: &Range<u32>, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut Vec<u32>) {
-        rows.first = nodes.start;
-        rows.degrees.clear();
-        rows.degrees.resize(nodes.len(), 0);
-        let Rows { degrees, .. } = rows;
+        let Rows { first, degrees, .. } = rows;
+        *first = nodes.start;
+        degrees.clear();
+        degrees.resize(nodes.len(), 0);
+        starts.clear();
         if self.in_runs {
             let (mut near, mut count) = (nodes.start, 0);
             self.each(runs, |record| {
@@ -622,11 +624,17 @@ impl Record<'_> {
             });
             degrees[(near - nodes.start) as usize] += count;
         } else {
-            self.each(runs, |record| degrees[(record[0] - nodes.start) as usize] += 1);
+            // In two strands, so that a count of a node that occurs often waits less for the one before.
+            starts.resize(nodes.len(), 0);
+            let mut strands = [&mut *degrees, &mut *starts];
+            self.each(runs, |record| {
+                strands[0][(record[0] - nodes.start) as usize] += 1;
+                strands.swap(0, 1);
+            });
+            degrees.iter_mut().zip(starts.drain(..)).for_each(|(degree, more)| *degree += more);
         }
         let mut next = 0;
-        starts.clear();
-        for &degree in &rows.degrees {
+        for &degree in &*degrees {
             starts.push(next);
             next += degree;
         }
@@ -664,7 +672,9 @@ impl Record<'_> {
         rows.fars.iter_mut().zip(keys).for_each(|(far, key)| *far = (key >> shift & far_mask) as u32);
         // Of a number with all 64 bits behind the far node nothing is left for a time.
         let behind = shift + self.far_bits;
-        rows.codes.iter_mut().zip(keys).for_each(|(code, key)| *code = key.unbounded_shr(behind));
+        for (codes, more) in rows.codes.iter_mut().zip([0, 32]) {
+            codes.iter_mut().zip(keys).for_each(|(code, key)| *code = key.unbounded_shr(behind + more) as u32);
+        }
     }
 
     /// Fills `rows`, whose records were counted, by sorting numbers that hold a record each.
@@ -752,7 +762,9 @@ impl Record<'_> {
             rest = behind;
         }
         rows.fars.iter_mut().zip(&order).for_each(|(far, edge)| *far = edge.1);
-        rows.codes.iter_mut().zip(&order).for_each(|(code, edge)| *code = edge.0);
+        for (codes, shift) in rows.codes.iter_mut().zip([0, 32]) {
+            codes.iter_mut().zip(&order).for_each(|(code, edge)| *code = (edge.0 >> shift) as u32);
+        }
         for (column, to) in self.columns.iter().zip(&mut rows.columns) {
             to.iter_mut().zip(&order).for_each(|(bits, edge)| *bits = column.bits(edge.2));
         }
@@ -771,16 +783,20 @@ fn sort_numbers(list: &mut [u64], spare: &mut Vec<u64>, bits: Range<u32>) {
     }
     let (mut to, mut from) = (room(spare, list.len()), &mut *list);
     let rounds = (bits.end - bits.start).div_ceil(RADIX_BITS);
-    for round in 0..rounds {
-        let digit = |key: u64| (key >> (bits.start + round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
-        let mut next = [0u32; 1 << RADIX_BITS];
-        from.iter().for_each(|&key| next[digit(key)] += 1);
+    let digit = |key: u64, round: u32| (key >> (bits.start + round * RADIX_BITS)) as usize & ((1 << RADIX_BITS) - 1);
+    // Of 64 bits there are at most so many digits. All are counted in one pass.
+    let mut counts = [[0u32; 1 << RADIX_BITS]; 64usize.div_ceil(RADIX_BITS as usize)];
+    let counts = &mut counts[..rounds as usize];
+    for &key in &*from {
+        (0..).zip(&mut *counts).for_each(|(round, counts)| counts[digit(key, round)] += 1);
+    }
+    for (round, next) in (0..).zip(counts) {
         let mut sum = 0;
-        for count in &mut next {
+        for count in &mut *next {
             sum += std::mem::replace(count, sum);
         }
         for &key in &*from {
-            let place = &mut next[digit(key)];
+            let place = &mut next[digit(key, round)];
             to[*place as usize] = key;
             *place += 1;
         }

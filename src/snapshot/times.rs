@@ -143,15 +143,33 @@ pub(super) struct Packer {
     /// Fewer than eight codes, which end with no byte.
     waiting: Vec<u64>,
     bytes: usize,
+    /// Memory for some codes.
+    whole: Vec<u64>,
 }
+
+/// Codes that are put together at a time.
+const CODES: usize = 1 << 10;
 
 impl Packer {
     pub(super) fn new(width: u32) -> Self {
-        Self { width, waiting: Vec::new(), bytes: 0 }
+        Self { width, waiting: Vec::new(), bytes: 0, whole: Vec::new() }
     }
 
-    /// Appends the bytes that are full by now.
-    pub(super) fn pack(&mut self, codes: &[u64], out: &mut Vec<u8>) {
+    /// Appends the bytes that are full by now. Of each code the lower and the higher half; without higher ones these are 0.
+    pub(super) fn pack(&mut self, [low, high]: [&[u32]; 2], out: &mut Vec<u8>) {
+        let mut whole = std::mem::take(&mut self.whole);
+        for (at, low) in (0..).step_by(CODES).zip(low.chunks(CODES)) {
+            whole.clear();
+            match high.get(at..at + low.len()) {
+                Some(high) => whole.extend(low.iter().zip(high).map(|(&low, &high)| u64::from(high) << 32 | u64::from(low))),
+                None => whole.extend(low.iter().map(|&low| u64::from(low))),
+            }
+            self.pack_whole(&whole, out);
+        }
+        self.whole = whole;
+    }
+
+    fn pack_whole(&mut self, codes: &[u64], out: &mut Vec<u8>) {
         let before = out.len();
         let missing = (8 - self.waiting.len()) % 8;
         let (first, rest) = codes.split_at(missing.min(codes.len()));
@@ -197,8 +215,11 @@ mod tests {
             let mut packed = Vec::new();
             let mut packer = Packer::new(coding.width);
             let (one, other) = codes.split_at(cut.min(codes.len()));
-            packer.pack(one, &mut packed);
-            packer.pack(other, &mut packed);
+            for codes in [one, other] {
+                let low: Vec<u32> = codes.iter().map(|&code| code as u32).collect();
+                let high: Vec<u32> = codes.iter().map(|&code| (code >> 32) as u32).collect();
+                packer.pack([&low, if coding.words() > 1 { &high } else { &[] }], &mut packed);
+            }
             packer.finish(&mut packed);
             let words = packed.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
             let section: Vec<u64> = coding.head().into_iter().chain(words).collect();

@@ -249,7 +249,7 @@ fn shared_prefix<'k>(mut keys: impl Iterator<Item = &'k str>) -> usize {
 }
 
 /// Blocks that are read at once.
-const PIECE_BLOCKS: usize = 128;
+const PIECE_BLOCKS: usize = 32;
 
 /// The committed edges of a relation.
 struct Stored<'p, 's> {
