@@ -41,5 +41,6 @@ pub mod task;
 pub mod tokens;
 #[cfg(feature = "train")]
 pub mod train;
+mod vectorised;
 
 pub use error::{Error, Result};

@@ -1,5 +1,7 @@
 //! Whole numbers in few bits: variable-length bytes, and runs packed to one width with the few large ones set apart.
 
+use crate::vectorised::vectorised;
+
 /// Bytes that are no block of this format. Behind a checksum this means a writer's fault or a forged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub &'static str);
@@ -13,13 +15,20 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a run of numbers; the reader knows how many there are.
-///
-/// Layout: the smallest number, a width in bits, the number of exceptions; then the low `width` bits of every difference to
-/// the smallest, little-endian; then each exception's distance from the one before and its remaining high bits. The width is
-/// the one that makes the whole shortest. (Patched frame of reference: Zukowski et al., "Super-Scalar RAM-CPU Cache
-/// Compression", ICDE 2006.)
-pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
+vectorised! {
+    /// Appends a run of numbers; the reader knows how many there are.
+    ///
+    /// Layout: the smallest number, a width in bits, the number of exceptions; then the low `width` bits of every difference to
+    /// the smallest, little-endian; then each exception's distance from the one before and its remaining high bits. The width is
+    /// the one that makes the whole shortest. (Patched frame of reference: Zukowski et al., "Super-Scalar RAM-CPU Cache
+    /// Compression", ICDE 2006.)
+    pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
+        put_packed_here(out, values);
+    }
+}
+
+#[inline(always)]
+fn put_packed_here(out: &mut Vec<u8>, values: &[u64]) {
     let Some((least, most)) = least_and_most(values) else { return };
     let longest = length(most - least);
     // Of long runs a sample tells how long the values are; its places shift, so that no period hides from it.
@@ -40,7 +49,7 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
     put_varint(out, least);
     out.push(width as u8);
     put_varint(out, exceptions as u64);
-    put_bits(out, values, least, width as u32);
+    put_bits_here(out, values, least, width as u32);
     if exceptions == 0 {
         return;
     }
@@ -53,6 +62,7 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
 }
 
 /// In four strands, so that no comparison waits for the one before.
+#[inline(always)]
 fn least_and_most(values: &[u64]) -> Option<(u64, u64)> {
     let mut strands = [(*values.first()?, values[0]); 4];
     let (fours, rest) = values.as_chunks::<4>();
@@ -64,8 +74,15 @@ fn least_and_most(values: &[u64]) -> Option<(u64, u64)> {
     strands.into_iter().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }
 
-/// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
-pub(crate) fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
+vectorised! {
+    /// Appends the low `width` bits of each value's difference to `least`, in as few bytes as hold them.
+    pub(crate) fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
+        put_bits_here(out, values, least, width);
+    }
+}
+
+#[inline(always)]
+fn put_bits_here(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
     // A width that is known to the compiler has shifts that are.
     macro_rules! eights_of {
         ($($known:literal)*) => {
@@ -81,6 +98,7 @@ pub(crate) fn put_bits(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32
 }
 
 /// The same for eight values at a time, of 1 to 32 bits; returns those that are left.
+#[inline(always)]
 fn put_eights<'v, const WIDTH: usize>(out: &mut Vec<u8>, values: &'v [u64], least: u64) -> &'v [u64] {
     let (eights, rest) = values.as_chunks::<8>();
     let start = out.len();
@@ -105,6 +123,7 @@ fn put_eights<'v, const WIDTH: usize>(out: &mut Vec<u8>, values: &'v [u64], leas
 }
 
 /// The same one after another, of any width.
+#[inline(always)]
 fn put_each(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
     if width == 0 {
         return;
@@ -125,6 +144,7 @@ fn put_each(out: &mut Vec<u8>, values: &[u64], least: u64, width: u32) {
 }
 
 /// The width that makes the whole shortest: of `count` values, of which some lengths are given, each standing for `each`.
+#[inline(always)]
 fn shortest(longest: usize, count: usize, each: usize, lengths: impl Iterator<Item = usize>) -> usize {
     // Two counts, so that a length that follows itself does not wait for memory.
     let mut of_length = [[0u32; 65]; 2];
@@ -151,6 +171,7 @@ fn shortest(longest: usize, count: usize, each: usize, lengths: impl Iterator<It
 /// Values that tell how long those of a run are.
 const SAMPLE: usize = 128;
 
+#[inline(always)]
 fn length(value: u64) -> usize {
     (64 - value.leading_zeros()) as usize
 }
@@ -229,8 +250,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads `count` numbers of `width` bits, each plus `least`. `behind` begins with `packed` and may go on.
-fn unpack(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
+vectorised! {
+    /// Reads `count` numbers of `width` bits, each plus `least`. `behind` begins with `packed` and may go on.
+    fn unpack(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
+        unpack_here(packed, behind, least, width, count, values);
+    }
+}
+
+#[inline(always)]
+fn unpack_here(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
     if width == 0 {
         return values.resize(values.len() + count, least);
     }

@@ -18,6 +18,7 @@ use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
 use crate::partition::{Memory, Partition, Scratch};
 use crate::spare::Spare;
+use crate::vectorised::vectorised;
 use crate::{Error, Result};
 
 /// What a relation is, for its writing.
@@ -462,8 +463,23 @@ impl Rows {
     }
 }
 
-/// Sorts a bucket's edges by near node, time, far node and attributes.
-fn sort_bucket(
+vectorised! {
+    /// Sorts a bucket's edges by near node, time, far node and attributes.
+    fn sort_bucket(
+        shape: &Shape,
+        found: &Found,
+        direction: Direction,
+        nodes: Range<u32>,
+        runs: &[Vec<u32>],
+        rows: &mut Rows,
+        desk: &mut Desk,
+    ) {
+        sort_bucket_here(shape, found, direction, nodes, runs, rows, desk);
+    }
+}
+
+#[inline(always)]
+fn sort_bucket_here(
     shape: &Shape,
     found: &Found,
     direction: Direction,
@@ -593,7 +609,9 @@ impl Record<'_> {
     }
 
     /// Calls `visit` with every record. The widths that occur most are known to the compiler.
+    #[inline(always)]
     fn each(&self, runs: &[Vec<u32>], visit: impl FnMut(&[u32])) {
+        #[inline(always)]
         fn of_width<const N: usize>(runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
             runs.iter().flat_map(|run| run.as_chunks::<N>().0).for_each(|record| visit(record));
         }
@@ -607,6 +625,7 @@ impl Record<'_> {
     }
 
     /// Counts the records of each near node, and tells where its first one goes.
+    #[inline(always)]
     fn count(&self, nodes: &Range<u32>, runs: &[Vec<u32>], rows: &mut Rows, starts: &mut Vec<u32>) {
         let Rows { first, degrees, .. } = rows;
         *first = nodes.start;
@@ -642,6 +661,7 @@ impl Record<'_> {
 
     /// Calls `put` with every record and its place among those that are ordered by near node; each start becomes its
     /// node's end.
+    #[inline(always)]
     fn each_placed(&self, runs: &[Vec<u32>], first: u32, starts: &mut [u32], mut put: impl FnMut(usize, &[u32])) {
         if self.in_runs {
             let mut places = Places::new(first, starts);
@@ -667,6 +687,7 @@ impl Record<'_> {
     }
 
     /// Fills in times' codes and far nodes from numbers that have them above `shift` bits.
+    #[inline(always)]
     fn fill_ends(&self, keys: &[u64], shift: u32, rows: &mut Rows) {
         let far_mask = !(u64::MAX << self.far_bits);
         rows.fars.iter_mut().zip(keys).for_each(|(far, key)| *far = (key >> shift & far_mask) as u32);
@@ -678,6 +699,7 @@ impl Record<'_> {
     }
 
     /// Fills `rows`, whose records were counted, by sorting numbers that hold a record each.
+    #[inline(always)]
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
         let keys = room(keys, rows.fars.len());
@@ -694,6 +716,7 @@ impl Record<'_> {
     }
 
     /// The same by sorting numbers that hold a record's ends and its place in its list.
+    #[inline(always)]
     fn sort_indexed(&self, index_bits: u32, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, placed, .. } = desk;
         let edges = rows.fars.len();
