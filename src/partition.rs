@@ -13,6 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::disk::{read_at, write_at};
 use crate::pack::{Malformed, Reader, put_packed};
 use crate::spare::Spare;
+use crate::vectorised::vectorised;
 use crate::{Error, Result};
 
 /// Records that a bucket should have: some of them fit a core's second-level cache.
@@ -128,6 +129,24 @@ impl<'m> Partition<'m> {
 
     /// Adds records: their near nodes, and the other words as columns.
     pub(crate) fn push(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
+        deal(self, nears, columns, scratch);
+        let Scratch { starts, words } = scratch;
+        // Threads begin far from each other, so that none waits for another.
+        let (thread, threads) = (rayon::current_thread_index().unwrap_or(0), rayon::current_num_threads());
+        let first = self.buckets.len() * thread / threads;
+        for bucket in (first..self.buckets.len()).chain(0..first) {
+            let begin = if bucket == 0 { 0 } else { starts[bucket - 1] };
+            let words = &words[begin * self.width..starts[bucket] * self.width];
+            if !words.is_empty() {
+                self.append(&mut self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner), words)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts records into the order of their buckets; each start becomes its bucket's end.
+    #[inline(always)]
+    fn deal(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
         debug_assert_eq!(columns.len() + 1, self.width);
         let Scratch { starts, words } = scratch;
         starts.clear();
@@ -148,22 +167,13 @@ impl<'m> Partition<'m> {
         }
         words.resize(nears.len() * self.width, 0);
         self.place(nears, columns, in_runs, starts, words);
-        // Each start has moved to its bucket's end. Threads begin far from each other, so that none waits for another.
-        let (thread, threads) = (rayon::current_thread_index().unwrap_or(0), rayon::current_num_threads());
-        let first = self.buckets.len() * thread / threads;
-        for bucket in (first..self.buckets.len()).chain(0..first) {
-            let begin = if bucket == 0 { 0 } else { starts[bucket - 1] };
-            let words = &words[begin * self.width..starts[bucket] * self.width];
-            if !words.is_empty() {
-                self.append(&mut self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner), words)?;
-            }
-        }
-        Ok(())
     }
 
     /// Puts each record behind those of its bucket. The widths that occur most are known to the compiler.
+    #[inline(always)]
     fn place(&self, nears: &[u32], columns: &[&[u32]], in_runs: bool, starts: &mut [usize], words: &mut [u32]) {
         /// Of records of `WIDTH` words, `REST` behind the first.
+        #[inline(always)]
         fn of_width<const REST: usize, const WIDTH: usize>(
             nears: &[u32],
             columns: [&[u32]; REST],
@@ -318,6 +328,13 @@ impl<'m> Partition<'m> {
         }
         runs.runs.push(last);
         Ok(runs)
+    }
+}
+
+vectorised! {
+    /// See [`Partition::deal`].
+    fn deal(partition: &Partition<'_>, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
+        partition.deal(nears, columns, scratch);
     }
 }
 

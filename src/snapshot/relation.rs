@@ -295,14 +295,22 @@ impl<'m> Gathered<'m> {
         (0..stream.pieces()).into_par_iter().try_for_each_init(Gathering::default, |gathering, piece| {
             gathering.block.clear();
             stream.read(piece, &mut gathering.block)?;
-            shape.gather(gathering, &outgoing, &survey)
+            gather(&shape, gathering, &outgoing, &survey)
         })?;
         Ok(Self { shape, memory, outgoing, survey, names })
     }
 }
 
+vectorised! {
+    /// See [`Shape::gather`].
+    fn gather(shape: &Shape, gathering: &mut Gathering, partition: &Partition<'_>, survey: &Survey) -> Result<()> {
+        shape.gather(gathering, partition, survey)
+    }
+}
+
 impl Shape {
     /// Sees that a piece's edges are such, notes what they hold, and puts them into the partition.
+    #[inline(always)]
     fn gather(&self, gathering: &mut Gathering, partition: &Partition<'_>, survey: &Survey) -> Result<()> {
         let Gathering { block, low, high, missing, scratch } = gathering;
         let edges = block.sources.len();

@@ -17,6 +17,7 @@
 
 use crate::pack::{Malformed, Reader, put_packed, put_varint};
 use crate::snapshot::EdgeBlock;
+use crate::vectorised::vectorised;
 
 /// The most edges in one block: about 4 KiB where an edge takes 8 bytes, and a microsecond or two to decode.
 pub(super) const BLOCK_EDGES: usize = 512;
@@ -73,6 +74,11 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Appends the bytes of the block whose key has the first of the near nodes.
     pub(super) fn encode(&mut self, block: &Postings, out: &mut Vec<u8>) {
+        encode(self, block, out);
+    }
+
+    #[inline(always)]
+    fn encode_here(&mut self, block: &Postings, out: &mut Vec<u8>) {
         self.gaps.clear();
         self.lengths.clear();
         let mut before = block.nears.first().copied().unwrap_or(0);
@@ -106,6 +112,7 @@ impl Encoder {
     }
 
     /// Appends `values` as a series.
+    #[inline(always)]
     fn put_series(&mut self, out: &mut Vec<u8>) {
         self.firsts.clear();
         self.gaps.clear();
@@ -157,6 +164,12 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Reads a block back; `first` is the near node of its key.
     pub(super) fn decode(&mut self, first: u32, payload: &[u8]) -> Result<&Postings, Malformed> {
+        decode(self, first, payload)?;
+        Ok(&self.block)
+    }
+
+    #[inline(always)]
+    fn decode_here(&mut self, first: u32, payload: &[u8]) -> Result<(), Malformed> {
         self.block.clear();
         let mut reader = Reader::new(payload);
         let edges = reader.count(BLOCK_EDGES)?;
@@ -202,10 +215,11 @@ impl Decoder {
         if !reader.is_at_end() {
             return Err(Malformed("bytes follow its end"));
         }
-        Ok(&self.block)
+        Ok(())
     }
 
     /// Reads a series into `values`.
+    #[inline(always)]
     fn series(&mut self, reader: &mut Reader<'_>, edges: usize) -> Result<(), Malformed> {
         self.values.clear();
         match reader.byte()? {
@@ -233,7 +247,20 @@ impl Decoder {
     }
 }
 
+vectorised! {
+    fn encode(encoder: &mut Encoder, block: &Postings, out: &mut Vec<u8>) {
+        encoder.encode_here(block, out);
+    }
+}
+
+vectorised! {
+    fn decode(decoder: &mut Decoder, first: u32, payload: &[u8]) -> Result<(), Malformed> {
+        decoder.decode_here(first, payload)
+    }
+}
+
 /// Appends 64-bit numbers as 32-bit ones.
+#[inline(always)]
 fn narrow(values: &[u64], out: &mut Vec<u32>) -> Result<(), Malformed> {
     let all = values.iter().fold(0, |all, value| all | value);
     if all > u64::from(u32::MAX) {
@@ -258,6 +285,7 @@ fn unzigzag(value: u64) -> i64 {
 ///   (base + c − 1) / 10^e. Whole numbers are the case e = 0. (The idea of ALP, Afroozeh et al., SIGMOD 2023: decimals that
 ///   people wrote come back bit for bit.)
 /// * 3: a number d of distinct values and these as `packed`, and `packed` places among them.
+#[inline(always)]
 fn put_column(out: &mut Vec<u8>, values: &[u32], codes: &mut Vec<u64>) {
     let Some(&first) = values.first() else { return };
     if values.iter().all(|&value| value == first) {
@@ -329,6 +357,7 @@ fn decimal(bits: u32, scale: f64) -> Option<Option<i32>> {
 }
 
 /// Reads a column that [`put_column`] wrote; `codes` is memory for it.
+#[inline(always)]
 fn read_column(reader: &mut Reader<'_>, edges: usize, codes: &mut Vec<u64>, column: &mut Vec<u32>) -> Result<(), Malformed> {
     const WIDE: Malformed = Malformed("a value is above 32 bits");
     column.clear();
