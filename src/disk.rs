@@ -44,6 +44,49 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()>
     }
 }
 
+/// Writes parts that follow each other at a place in a file: with one request, so that the system keeps them in few large
+/// pieces of its memory, which who maps the file reads without a fault for every few pages.
+pub(crate) fn write_parts_at(file: &File, parts: &[&[u8]], mut offset: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        /// The most parts of a request (`IOV_MAX`).
+        const PARTS: usize = 1024;
+        let mut slices: Vec<io::IoSlice<'_>> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
+        let mut rest = slices.as_mut_slice();
+        // Empty ones at the front would look like a request that writes nothing.
+        io::IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let place = i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+            // SAFETY: an `IoSlice` is laid out as an `iovec`, and borrows the memory that it points to; the descriptor is open
+            // for as long as `file` is borrowed.
+            let written = unsafe {
+                libc::pwritev64(file.as_raw_fd(), rest.as_ptr().cast(), rest.len().min(PARTS) as libc::c_int, place)
+            };
+            match usize::try_from(written) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    offset += written as u64;
+                    io::IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(_) => match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::Interrupted => {}
+                    error => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        for part in parts {
+            write_at(file, part, offset)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+}
+
 /// Asks the system to begin writing a range of a file to the disk, so that syncing it later takes less long. Only a hint.
 pub(crate) fn begin_writing_back(file: &File, offset: u64, length: u64) {
     #[cfg(target_os = "linux")]

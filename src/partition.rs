@@ -17,7 +17,7 @@ use crate::vectorised::vectorised;
 use crate::{Error, Result};
 
 /// Records that a bucket should have: some of them fit a core's second-level cache.
-const BUCKET_RECORDS: u64 = 1 << 15;
+const BUCKET_RECORDS: u64 = 1 << 16;
 /// The most buckets, so that the chunk that each is filling is little memory.
 const BUCKETS: u64 = 1 << 10;
 /// About how many words a bucket takes at a time.

@@ -57,7 +57,7 @@ struct Survey {
 }
 
 /// Edges of buckets that are sorted before any of them is appended.
-const EDGES_AT_ONCE: u64 = 1 << 21;
+const EDGES_AT_ONCE: u64 = 1 << 20;
 
 impl SnapshotWriter {
     /// A relation's edges. One that is never given has none.
@@ -122,49 +122,40 @@ impl SnapshotWriter {
     ) -> Result<()> {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
         let mut sections = self.sections(shape, found, direction, near_count)?;
-        // Each bucket, and how many edges are before it.
-        let counts = (0..from.buckets()).map(|bucket| from.records(bucket));
-        let buckets: Vec<(usize, u64)> =
-            counts.scan(0, |edges, count| Some(std::mem::replace(edges, *edges + count))).enumerate().collect();
         // Enough for every thread to have one while another ends, and where buckets are large no more than that.
         let threads = rayon::current_num_threads();
-        let average = (found.edges / buckets.len() as u64).max(1);
-        let at_once = ((EDGES_AT_ONCE / average) as usize).clamp(threads, 8 * threads);
-        let offsets: Vec<u64> = [&sections.targets].into_iter().chain(&sections.columns).map(|section| section.offset).collect();
+        let average = (found.edges / from.buckets() as u64).max(1);
+        let at_once = ((EDGES_AT_ONCE / average) as usize).max(threads);
         let writer = &*self;
         let pool = Pool::default();
         let mut ready: Vec<Rows> = Vec::new();
-        for group in buckets.chunks(at_once) {
+        for first in (0..from.buckets()).step_by(at_once) {
+            let group = first..from.buckets().min(first + at_once);
             let (written, sorted) = rayon::join(
-                || {
-                    ready.drain(..).try_for_each(|rows| -> Result<()> {
-                        writer.append(&mut sections, &rows)?;
-                        pool.rows.give(rows);
-                        Ok(())
-                    })
+                || -> Result<()> {
+                    writer.append(&mut sections, &ready)?;
+                    ready.drain(..).for_each(|rows| pool.rows.give(rows));
+                    Ok(())
                 },
                 || {
-                    let sort = |&(bucket, before): &(usize, u64)| {
+                    let sort = |bucket: usize| {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
                         let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
                         sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
-                        for (offset, column) in offsets.iter().zip([&rows.fars].into_iter().chain(&rows.columns)) {
-                            writer.place(offset + 4 * before, bytemuck::cast_slice(column))?;
-                        }
                         if let Some(other) = pass_on {
                             rows.pass_on(other, &mut desk)?;
                         }
                         pool.desks.give(desk);
                         Ok(rows)
                     };
-                    group.par_iter().with_max_len(1).map(sort).collect::<Result<Vec<_>>>()
+                    group.into_par_iter().with_max_len(1).map(sort).collect::<Result<Vec<_>>>()
                 },
             );
             written?;
             ready = sorted?;
         }
-        ready.iter().try_for_each(|rows| writer.append(&mut sections, rows))?;
+        writer.append(&mut sections, &ready)?;
         if let (Some(times), Some(packer)) = (&mut sections.times, sections.packer.take()) {
             let mut last = Vec::new();
             packer.finish(&mut last);
@@ -197,25 +188,26 @@ impl SnapshotWriter {
         Ok(Sections { offsets, targets, times, columns, packer, edges: 0, ends: Vec::new(), packed: Vec::new() })
     }
 
-    /// Appends what waits for its turn: offsets, times, and the checksums of all.
-    fn append(&self, sections: &mut Sections, rows: &Rows) -> Result<()> {
-        let Sections { ends, packed, edges, .. } = sections;
-        refill(
-            ends,
-            rows.degrees.iter().map(|&degree| {
-                *edges += u64::from(degree);
-                *edges
-            }),
-        );
-        self.put(&mut sections.offsets, bytemuck::cast_slice(ends))?;
-        self.count(&mut sections.targets, bytemuck::cast_slice(&rows.fars));
-        if let (Some(times), Some(packer)) = (&mut sections.times, &mut sections.packer) {
+    /// Appends what was sorted, in its order.
+    fn append(&self, sections: &mut Sections, sorted: &[Rows]) -> Result<()> {
+        let Sections { offsets, targets, times, columns, packer, edges, ends, packed } = sections;
+        ends.clear();
+        for &degree in sorted.iter().flat_map(|rows| &rows.degrees) {
+            *edges += u64::from(degree);
+            ends.push(*edges);
+        }
+        self.put(offsets, bytemuck::cast_slice(ends))?;
+        let of_each = |column: &dyn Fn(&Rows) -> &[u32]| -> Vec<&[u8]> {
+            sorted.iter().map(|rows| bytemuck::cast_slice(column(rows))).collect()
+        };
+        self.put_all(targets, &of_each(&|rows| &rows.fars))?;
+        if let (Some(times), Some(packer)) = (times, packer) {
             packed.clear();
-            packer.pack(rows.codes.each_ref().map(Vec::as_slice), packed);
+            sorted.iter().for_each(|rows| packer.pack(rows.codes.each_ref().map(Vec::as_slice), packed));
             self.put(times, packed)?;
         }
-        for (section, column) in sections.columns.iter_mut().zip(&rows.columns) {
-            self.count(section, bytemuck::cast_slice(column));
+        for (at, section) in columns.iter_mut().enumerate() {
+            self.put_all(section, &of_each(&|rows| &rows.columns[at]))?;
         }
         Ok(())
     }

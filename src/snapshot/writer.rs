@@ -9,7 +9,7 @@ use super::format::{ALIGNMENT, ENTRY, Entry, HEADER, MAGIC, Part, SectionKey, VE
 use super::hold::{Hold, WRITING, drop_unheld};
 use super::provenance::Provenance;
 use super::{Snapshot, SnapshotId};
-use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably};
+use crate::disk::{begin_writing_back, sync_folder, write_at, write_durably, write_parts_at};
 use crate::partition::Memory;
 use crate::{Error, Result};
 
@@ -104,26 +104,24 @@ impl SnapshotWriter {
 
     /// Appends to a section.
     pub(super) fn put(&self, section: &mut Section, bytes: &[u8]) -> Result<()> {
-        self.place(section.offset + section.written, bytes)?;
-        self.count(section, bytes);
-        Ok(())
+        self.put_all(section, &[bytes])
     }
 
-    /// Writes a part of a section where it belongs in the file; [`count`](Self::count) follows when its turn has come.
-    pub(super) fn place(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        write_at(&self.file, bytes, offset).map_err(Error::io(&self.folder, "cannot write the snapshot"))
-    }
-
-    /// Counts the next part of a section, which is written.
-    pub(super) fn count(&self, section: &mut Section, bytes: &[u8]) {
-        debug_assert!(section.written + bytes.len() as u64 <= section.reserved);
-        section.hasher.update(bytes);
-        section.written += bytes.len() as u64;
+    /// Appends several parts to a section.
+    pub(super) fn put_all(&self, section: &mut Section, parts: &[&[u8]]) -> Result<()> {
+        write_parts_at(&self.file, parts, section.offset + section.written)
+            .map_err(Error::io(&self.folder, "cannot write the snapshot"))?;
+        for bytes in parts {
+            section.hasher.update(bytes);
+            section.written += bytes.len() as u64;
+        }
+        debug_assert!(section.written <= section.reserved);
         // The last part as well, so that there is little left to wait for at the end.
         if section.written - section.written_back >= WRITE_BACK || section.written == section.reserved {
             begin_writing_back(&self.file, section.offset + section.written_back, section.written - section.written_back);
             section.written_back = section.written;
         }
+        Ok(())
     }
 
     /// Lists a section that is whole.
