@@ -60,9 +60,8 @@ pub(crate) fn write_parts_at(file: &File, parts: &[&[u8]], mut offset: u64) -> i
             let place = i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
             // SAFETY: an `IoSlice` is laid out as an `iovec`, and borrows the memory that it points to; the descriptor is open
             // for as long as `file` is borrowed.
-            let written = unsafe {
-                libc::pwritev64(file.as_raw_fd(), rest.as_ptr().cast(), rest.len().min(PARTS) as libc::c_int, place)
-            };
+            let written =
+                unsafe { libc::pwritev64(file.as_raw_fd(), rest.as_ptr().cast(), rest.len().min(PARTS) as libc::c_int, place) };
             match usize::try_from(written) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {

@@ -299,16 +299,6 @@ impl<'m> Partition<'m> {
         Error::io(&self.memory.folder, "cannot sort edges in a temporary file")
     }
 
-    /// How many records a bucket has.
-    pub(crate) fn records(&self, bucket: usize) -> u64 {
-        let Bucket { full, last } = &*self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner);
-        let held = |chunk: &Chunk| match chunk {
-            Chunk::Held(words) => words.len() / self.width,
-            Chunk::Spilled { records, .. } => *records,
-        };
-        (full.iter().map(held).sum::<usize>() + last.len() / self.width) as u64
-    }
-
     /// The records of a bucket; it is empty afterwards.
     pub(crate) fn take(&self, bucket: usize) -> Result<Runs<'m>> {
         let Bucket { full, last } = std::mem::take(&mut *self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner));
