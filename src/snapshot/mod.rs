@@ -9,10 +9,12 @@
 //! the byte order of their keys, edges of a node are sorted by time, then far node, then attributes, and
 //! category codes are in the byte order of their names: equal content has equal bytes.
 
+mod bucket;
 mod column;
 mod cost;
 mod edges;
 pub mod format;
+mod gather;
 mod graph;
 mod guard;
 mod hold;
@@ -33,11 +35,11 @@ pub use column::{Adjacency, EdgeColumn, NodeColumn};
 pub use cost::{Cost, Weight};
 pub use edges::EdgeData;
 pub(crate) use edges::{EdgeBlock, EdgeStream};
+pub(crate) use gather::Gathered;
 pub use graph::{DataEdge, DataGraph};
 pub use id::SnapshotId;
 pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery, PathStep};
 pub use reader::Snapshot;
-pub(crate) use relation::Gathered;
 pub use search::Hit;
 pub use times::Times;
 pub use walk::{Marks, Walk};
