@@ -49,17 +49,7 @@ impl Store {
         let relations: Vec<RelationId> = schema.relation_ids().collect();
         // What is read does not wait for what is written before it.
         let (written, first) = rayon::join(
-            || -> Result<()> {
-                for (&node_type, named) in node_types.iter().zip(&named) {
-                    writer.nodes(node_type, &named.keys())?;
-                }
-                for (node_type, numbers) in schema.node_type_ids().zip(&numbers) {
-                    for attribute in (0..schema.node(node_type).attributes.len() as u16).map(AttributeId) {
-                        pass.column(node_type, attribute, numbers, &mut writer)?;
-                    }
-                }
-                Ok(())
-            },
+            || pass.nodes(&named, &numbers, &mut writer),
             || relations.first().map(|&relation| gather(relation)).transpose(),
         );
         written?;
@@ -139,6 +129,20 @@ impl Numbers {
 }
 
 impl Pass<'_> {
+    /// Writes the nodes of all types, and their attributes.
+    fn nodes(&self, named: &[Named], numbers: &[Numbers], writer: &mut SnapshotWriter) -> Result<()> {
+        let schema = self.store.schema();
+        for (node_type, named) in schema.node_type_ids().zip(named) {
+            writer.nodes(node_type, &named.keys())?;
+        }
+        for (node_type, numbers) in schema.node_type_ids().zip(numbers) {
+            for attribute in (0..schema.node(node_type).attributes.len() as u16).map(AttributeId) {
+                self.column(node_type, attribute, numbers, writer)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The live nodes of a type.
     fn named(&self, node_type: NodeTypeId) -> Result<Named> {
         let mut named = NodeSet::default();
