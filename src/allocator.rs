@@ -4,8 +4,8 @@
 /// virtual machine. For programs that take much memory for a short time; to be called before they begin threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn keep_memory() {
-    // What a thread gave back to an arena of its own others would seldom find.
-    let arenas = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(64));
+    // What a thread gave back to an arena of its own others would seldom find; of many threads, some would wait for one arena.
+    let arenas = std::thread::available_parallelism().map_or(1, |threads| (threads.get() / 8).max(1));
     let settings = [
         (libc::M_ARENA_MAX, arenas as libc::c_int),
         (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
