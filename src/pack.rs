@@ -23,41 +23,36 @@ vectorised! {
     /// the one that makes the whole shortest. (Patched frame of reference: Zukowski et al., "Super-Scalar RAM-CPU Cache
     /// Compression", ICDE 2006.)
     pub(crate) fn put_packed(out: &mut Vec<u8>, values: &[u64]) {
-        put_packed_here(out, values);
-    }
-}
-
-#[inline(always)]
-fn put_packed_here(out: &mut Vec<u8>, values: &[u64]) {
-    let Some((least, most)) = least_and_most(values) else { return };
-    let longest = length(most - least);
-    // Of long runs a sample tells how long the values are; its places shift, so that no period hides from it.
-    let step = (values.len() / SAMPLE).max(1);
-    let sample = (0..values.len() / step).map(|at| values[at * step + at % step]);
-    let mut width = shortest(longest, values.len(), step, sample.map(|value| length(value - least)));
-    let is_beyond = |value: u64, width: usize| (value - least) >> width > 0;
-    let beyond = |width: usize| match width {
-        width if width >= longest => 0,
-        width => values.iter().filter(|&&value| is_beyond(value, width)).count(),
-    };
-    let mut exceptions = beyond(width);
-    if step > 1 && exceptions * 8 > values.len() {
-        // The sample told too little.
-        width = shortest(longest, values.len(), 1, values.iter().map(|&value| length(value - least)));
-        exceptions = beyond(width);
-    }
-    put_varint(out, least);
-    out.push(width as u8);
-    put_varint(out, exceptions as u64);
-    put_bits_here(out, values, least, width as u32);
-    if exceptions == 0 {
-        return;
-    }
-    let mut last = 0;
-    for (at, value) in values.iter().enumerate().filter(|&(_, &value)| is_beyond(value, width)) {
-        put_varint(out, (at - last) as u64);
-        put_varint(out, (value - least) >> width);
-        last = at;
+        let Some((least, most)) = least_and_most(values) else { return };
+        let longest = length(most - least);
+        // Of long runs a sample tells how long the values are; its places shift, so that no period hides from it.
+        let step = (values.len() / SAMPLE).max(1);
+        let sample = (0..values.len() / step).map(|at| values[at * step + at % step]);
+        let mut width = shortest(longest, values.len(), step, sample.map(|value| length(value - least)));
+        let is_beyond = |value: u64, width: usize| (value - least) >> width > 0;
+        let beyond = |width: usize| match width {
+            width if width >= longest => 0,
+            width => values.iter().filter(|&&value| is_beyond(value, width)).count(),
+        };
+        let mut exceptions = beyond(width);
+        if step > 1 && exceptions * 8 > values.len() {
+            // The sample told too little.
+            width = shortest(longest, values.len(), 1, values.iter().map(|&value| length(value - least)));
+            exceptions = beyond(width);
+        }
+        put_varint(out, least);
+        out.push(width as u8);
+        put_varint(out, exceptions as u64);
+        put_bits_here(out, values, least, width as u32);
+        if exceptions == 0 {
+            return;
+        }
+        let mut last = 0;
+        for (at, value) in values.iter().enumerate().filter(|&(_, &value)| is_beyond(value, width)) {
+            put_varint(out, (at - last) as u64);
+            put_varint(out, (value - least) >> width);
+            last = at;
+        }
     }
 }
 
@@ -253,42 +248,37 @@ impl<'a> Reader<'a> {
 vectorised! {
     /// Reads `count` numbers of `width` bits, each plus `least`. `behind` begins with `packed` and may go on.
     fn unpack(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
-        unpack_here(packed, behind, least, width, count, values);
-    }
-}
-
-#[inline(always)]
-fn unpack_here(packed: &[u8], behind: &[u8], least: u64, width: u32, count: usize, values: &mut Vec<u64>) {
-    if width == 0 {
-        return values.resize(values.len() + count, least);
-    }
-    let mask = u64::MAX >> (64 - width);
-    let width = width as usize;
-    if width > 56 {
-        let byte = |at: usize| packed.get(at).copied().unwrap_or(0);
-        values.extend((0..count).map(|at| {
-            let bit = at * width;
-            let word: [u8; 16] = std::array::from_fn(|offset| byte(bit / 8 + offset));
-            ((u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask).wrapping_add(least)
-        }));
-        return;
-    }
-    let read = |bytes: &[u8], bit: usize| {
-        let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        ((word >> (bit % 8)) & mask).wrapping_add(least)
-    };
-    // Of the last values, the eight bytes from their first one may not be there: they are read from a padded copy.
-    let safe = (behind.len().saturating_sub(8) * 8 / width).min(count);
-    values.extend((0..safe).map(|at| read(behind, at * width)));
-    let from = safe * width / 8;
-    let mut tail = [0u8; 24];
-    let rest = &packed[from.min(packed.len())..];
-    if rest.len() + 8 <= tail.len() {
-        tail[..rest.len()].copy_from_slice(rest);
-        values.extend((safe..count).map(|at| read(&tail, at * width - from * 8)));
-    } else {
-        let padded = [rest, &[0; 8]].concat();
-        values.extend((safe..count).map(|at| read(&padded, at * width - from * 8)));
+        if width == 0 {
+            return values.resize(values.len() + count, least);
+        }
+        let mask = u64::MAX >> (64 - width);
+        let width = width as usize;
+        if width > 56 {
+            let byte = |at: usize| packed.get(at).copied().unwrap_or(0);
+            values.extend((0..count).map(|at| {
+                let bit = at * width;
+                let word: [u8; 16] = std::array::from_fn(|offset| byte(bit / 8 + offset));
+                ((u128::from_le_bytes(word) >> (bit % 8)) as u64 & mask).wrapping_add(least)
+            }));
+            return;
+        }
+        let read = |bytes: &[u8], bit: usize| {
+            let word = bytes[bit / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            ((word >> (bit % 8)) & mask).wrapping_add(least)
+        };
+        // Of the last values, the eight bytes from their first one may not be there: they are read from a padded copy.
+        let safe = (behind.len().saturating_sub(8) * 8 / width).min(count);
+        values.extend((0..safe).map(|at| read(behind, at * width)));
+        let from = safe * width / 8;
+        let mut tail = [0u8; 24];
+        let rest = &packed[from.min(packed.len())..];
+        if rest.len() + 8 <= tail.len() {
+            tail[..rest.len()].copy_from_slice(rest);
+            values.extend((safe..count).map(|at| read(&tail, at * width - from * 8)));
+        } else {
+            let padded = [rest, &[0; 8]].concat();
+            values.extend((safe..count).map(|at| read(&padded, at * width - from * 8)));
+        }
     }
 }
 

@@ -90,50 +90,37 @@ vectorised! {
         rows: &mut Rows,
         desk: &mut Desk,
     ) {
-        sort_bucket_here(shape, found, direction, nodes, runs, rows, desk);
-    }
-}
-
-#[inline(always)]
-fn sort_bucket_here(
-    shape: &Shape,
-    found: &Found,
-    direction: Direction,
-    nodes: Range<u32>,
-    runs: &[Vec<u32>],
-    rows: &mut Rows,
-    desk: &mut Desk,
-) {
-    // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
-    let gathered = direction == Direction::Outgoing;
-    let time_words = if gathered { shape.gathered_time_words() } else { found.time_words(shape) };
-    let width = 2 + time_words + if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
-    let columns: Vec<Column<'_>> = (0..shape.columns.len())
-        .filter(|&place| found.present[place])
-        .enumerate()
-        .map(|(passed, place)| Column {
-            at: 2 + time_words + if gathered { place } else { passed },
-            codes: (gathered && shape.is_category[place]).then_some(found.codes[place].as_slice()),
-            missing: if shape.is_category[place] { u32::MAX } else { f32::NAN.to_bits() },
-            translate: gathered,
-        })
-        .collect();
-    let uncoded = (gathered && shape.coding.is_none()).then_some(found.coding);
-    let far_count = shape.counts[usize::from(gathered)];
-    let far_bits = u32::BITS - far_count.leading_zeros();
-    let time_bits = if shape.timed { found.coding.width } else { 0 };
-    let in_runs = comes_in_runs(width, runs);
-    let record = Record { width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
-    record.count(&nodes, runs, rows, &mut desk.starts);
-    rows.make_room(found.time_words(shape), record.columns.len());
-    let longest = rows.degrees.iter().copied().max().unwrap_or(0);
-    let index_bits = u32::BITS - longest.leading_zeros();
-    if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
-        record.sort_whole(runs, rows, desk);
-    } else if record.end_bits() + index_bits <= 64 {
-        record.sort_indexed(index_bits, runs, rows, desk);
-    } else {
-        record.sort_by_comparing(runs, rows, &mut desk.starts);
+        // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
+        let gathered = direction == Direction::Outgoing;
+        let time_words = if gathered { shape.gathered_time_words() } else { found.time_words(shape) };
+        let width = 2 + time_words + if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
+        let columns: Vec<Column<'_>> = (0..shape.columns.len())
+            .filter(|&place| found.present[place])
+            .enumerate()
+            .map(|(passed, place)| Column {
+                at: 2 + time_words + if gathered { place } else { passed },
+                codes: (gathered && shape.is_category[place]).then_some(found.codes[place].as_slice()),
+                missing: if shape.is_category[place] { u32::MAX } else { f32::NAN.to_bits() },
+                translate: gathered,
+            })
+            .collect();
+        let uncoded = (gathered && shape.coding.is_none()).then_some(found.coding);
+        let far_count = shape.counts[usize::from(gathered)];
+        let far_bits = u32::BITS - far_count.leading_zeros();
+        let time_bits = if shape.timed { found.coding.width } else { 0 };
+        let in_runs = comes_in_runs(width, runs);
+        let record = Record { width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
+        record.count(&nodes, runs, rows, &mut desk.starts);
+        rows.make_room(found.time_words(shape), record.columns.len());
+        let longest = rows.degrees.iter().copied().max().unwrap_or(0);
+        let index_bits = u32::BITS - longest.leading_zeros();
+        if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
+            record.sort_whole(runs, rows, desk);
+        } else if record.end_bits() + index_bits <= 64 {
+            record.sort_indexed(index_bits, runs, rows, desk);
+        } else {
+            record.sort_by_comparing(runs, rows, &mut desk.starts);
+        }
     }
 }
 
