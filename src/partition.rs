@@ -1,8 +1,8 @@
 //! Records of edges, gathered by ranges of their near node: in memory, and on the disk where there are more than the
 //! memory allowed.
 //!
-//! A record is a run of 32-bit words of which the first is the near node. Records go to the bucket of their near node's
-//! range; each bucket is small enough to be sorted in the processor's cache, and is taken out once.
+//! A record is a run of 32-bit words: its ends, and behind them what else is known of the edge. Records go to the bucket of
+//! their near node's range; each bucket is small enough to be sorted in the processor's cache, and is taken out once.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -57,9 +57,38 @@ impl Memory {
     }
 }
 
+/// How the first words of a record hold the ends of its edge. Of the near node they have its place in the bucket's range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// One word, the far node in so many low bits (fewer than 32) and the near node's place above.
+    Joined { far_bits: u32 },
+    /// The near node's place, then the far node.
+    Apart,
+}
+
+impl Ends {
+    /// How many words they take.
+    pub(crate) fn words(self) -> usize {
+        match self {
+            Self::Joined { .. } => 1,
+            Self::Apart => 2,
+        }
+    }
+
+    /// The near node's place and the far node of a record.
+    #[inline(always)]
+    pub(crate) fn of(self, record: &[u32]) -> (u32, u32) {
+        match self {
+            Self::Joined { far_bits } => (record[0] >> far_bits, record[0] & !(u32::MAX << far_bits)),
+            Self::Apart => (record[0], record[1]),
+        }
+    }
+}
+
 /// Records by ranges of near nodes.
 pub(crate) struct Partition<'m> {
     memory: &'m Memory,
+    ends: Ends,
     /// Words of a record.
     width: usize,
     /// A bucket has the nodes that are equal without this many low bits.
@@ -93,17 +122,21 @@ pub(crate) struct Scratch {
 }
 
 impl<'m> Partition<'m> {
-    /// For about so many records of `width` words, of which the first is a node below `nodes`.
-    pub(crate) fn new(memory: &'m Memory, records: u64, nodes: u32, width: usize) -> Self {
+    /// For about so many records, whose near and far nodes are below `nodes`, with so many words behind the ends.
+    pub(crate) fn new(memory: &'m Memory, records: u64, nodes: [u32; 2], rest: usize) -> Self {
+        let [nodes, fars] = nodes;
         let wanted = (records / BUCKET_RECORDS).clamp(1, BUCKETS);
         let mut shift = 0;
         while u64::from(nodes.saturating_sub(1) >> shift) + 1 > wanted {
             shift += 1;
         }
         let buckets = (nodes.saturating_sub(1) >> shift) as usize + 1;
+        let far_bits = u32::BITS - fars.saturating_sub(1).leading_zeros();
+        let ends = if far_bits < u32::BITS && shift + far_bits <= u32::BITS { Ends::Joined { far_bits } } else { Ends::Apart };
         Self {
             memory,
-            width,
+            ends,
+            width: ends.words() + rest,
             shift,
             buckets: (0..buckets).map(|_| Mutex::default()).collect(),
             spill: OnceLock::new(),
@@ -114,6 +147,11 @@ impl<'m> Partition<'m> {
     /// Words of a record.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// How a record holds its ends.
+    pub(crate) fn ends(&self) -> Ends {
+        self.ends
     }
 
     pub(crate) fn buckets(&self) -> usize {
@@ -127,9 +165,9 @@ impl<'m> Partition<'m> {
         first as u32..((first + (1u64 << self.shift)).min(u64::from(u32::MAX))) as u32
     }
 
-    /// Adds records: their near nodes, and the other words as columns.
-    pub(crate) fn push(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
-        deal(self, nears, columns, scratch);
+    /// Adds records: their near and far nodes, and the other words as columns.
+    pub(crate) fn push(&self, nears: &[u32], fars: &[u32], columns: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
+        deal(self, nears, fars, columns, scratch);
         let Scratch { starts, words } = scratch;
         // Threads begin far from each other, so that none waits for another.
         let (thread, threads) = (rayon::current_thread_index().unwrap_or(0), rayon::current_num_threads());
@@ -146,8 +184,8 @@ impl<'m> Partition<'m> {
 
     /// Puts records into the order of their buckets; each start becomes its bucket's end.
     #[inline(always)]
-    fn deal(&self, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
-        debug_assert_eq!(columns.len() + 1, self.width);
+    fn deal(&self, nears: &[u32], fars: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
+        debug_assert_eq!(columns.len() + self.ends.words(), self.width);
         let Scratch { starts, words } = scratch;
         starts.clear();
         starts.resize(self.buckets.len() + 1, 0);
@@ -166,16 +204,19 @@ impl<'m> Partition<'m> {
             starts[bucket] += starts[bucket - 1];
         }
         words.resize(nears.len() * self.width, 0);
-        self.place(nears, columns, in_runs, starts, words);
+        self.place(nears, fars, columns, in_runs, starts, words);
     }
 
-    /// Puts each record behind those of its bucket. The widths that occur most are known to the compiler.
+    /// Puts each record behind those of its bucket. The forms that occur most are known to the compiler.
     #[inline(always)]
-    fn place(&self, nears: &[u32], columns: &[&[u32]], in_runs: bool, starts: &mut [usize], words: &mut [u32]) {
-        /// Of records of `WIDTH` words, `REST` behind the first.
+    fn place(&self, nears: &[u32], fars: &[u32], columns: &[&[u32]], in_runs: bool, starts: &mut [usize], words: &mut [u32]) {
+        let shift = self.shift;
+        let fars = &fars[..nears.len()];
+        /// Of records of `WIDTH` words, of which `REST` come from columns.
         #[inline(always)]
         fn of_width<const REST: usize, const WIDTH: usize>(
             nears: &[u32],
+            ends: impl Fn(usize) -> u32,
             columns: [&[u32]; REST],
             shift: u32,
             in_runs: bool,
@@ -185,7 +226,7 @@ impl<'m> Partition<'m> {
             let columns = columns.map(|column| &column[..nears.len()]);
             let records = words.as_chunks_mut::<WIDTH>().0;
             let record = |at: usize| {
-                let mut record = [nears[at]; WIDTH];
+                let mut record = [ends(at); WIDTH];
                 record[1..].iter_mut().zip(columns).for_each(|(word, column)| *word = column[at]);
                 record
             };
@@ -206,20 +247,26 @@ impl<'m> Partition<'m> {
                 *start = end;
             }
         }
-        match *columns {
-            [a] => of_width::<1, 2>(nears, [a], self.shift, in_runs, starts, words),
-            [a, b] => of_width::<2, 3>(nears, [a, b], self.shift, in_runs, starts, words),
-            [a, b, c] => of_width::<3, 4>(nears, [a, b, c], self.shift, in_runs, starts, words),
-            [a, b, c, d] => of_width::<4, 5>(nears, [a, b, c, d], self.shift, in_runs, starts, words),
-            _ => {
-                for (at, &near) in nears.iter().enumerate() {
-                    let start = &mut starts[(near >> self.shift) as usize];
-                    let (first, rest) = words[*start * self.width..][..self.width].split_at_mut(1);
-                    first[0] = near;
-                    rest.iter_mut().zip(columns).for_each(|(word, column)| *word = column[at]);
-                    *start += 1;
-                }
+        let place_of = |near: u32| near & !u32::MAX.unbounded_shl(shift);
+        if let Ends::Joined { far_bits } = self.ends {
+            let ends = |at: usize| place_of(nears[at]) << far_bits | fars[at];
+            match *columns {
+                [] => return of_width::<0, 1>(nears, ends, [], shift, in_runs, starts, words),
+                [a] => return of_width::<1, 2>(nears, ends, [a], shift, in_runs, starts, words),
+                [a, b] => return of_width::<2, 3>(nears, ends, [a, b], shift, in_runs, starts, words),
+                [a, b, c] => return of_width::<3, 4>(nears, ends, [a, b, c], shift, in_runs, starts, words),
+                _ => {}
             }
+        }
+        for (at, (&near, &far)) in nears.iter().zip(fars).enumerate() {
+            let start = &mut starts[(near >> shift) as usize];
+            let (first, rest) = words[*start * self.width..][..self.width].split_at_mut(self.ends.words());
+            match self.ends {
+                Ends::Joined { far_bits } => first[0] = place_of(near) << far_bits | far,
+                Ends::Apart => first.copy_from_slice(&[place_of(near), far]),
+            }
+            rest.iter_mut().zip(columns).for_each(|(word, column)| *word = column[at]);
+            *start += 1;
         }
     }
 
@@ -323,8 +370,8 @@ impl<'m> Partition<'m> {
 
 vectorised! {
     /// See [`Partition::deal`].
-    fn deal(partition: &Partition<'_>, nears: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
-        partition.deal(nears, columns, scratch);
+    fn deal(partition: &Partition<'_>, nears: &[u32], fars: &[u32], columns: &[&[u32]], scratch: &mut Scratch) {
+        partition.deal(nears, fars, columns, scratch);
     }
 }
 
@@ -357,37 +404,42 @@ mod tests {
     #[test]
     fn every_record_comes_back_from_the_bucket_of_its_node_in_memory_and_from_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        for allowed in [usize::MAX, 100_000, 0] {
-            for width in [2usize, 3, 7] {
-                let memory = Memory::new(folder.path(), allowed);
-                let partition = Partition::new(&memory, 300_000, 1000, width);
-                let mut plain: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
-                let mut scratch = Scratch::default();
-                for piece in 0..30u32 {
-                    let nears: Vec<u32> = (0..10_000u32).map(|at| (at * 7 + piece * 13) % 1000).collect();
-                    let columns: Vec<Vec<u32>> =
-                        (1..width as u32).map(|column| nears.iter().map(|near| near * column + piece).collect()).collect();
-                    let slices: Vec<&[u32]> = columns.iter().map(Vec::as_slice).collect();
-                    partition.push(&nears, &slices, &mut scratch).unwrap();
-                    for (at, &near) in nears.iter().enumerate() {
-                        plain.entry(near).or_default().push(columns.iter().map(|column| column[at]).collect());
-                    }
+        // Far nodes that fit a word beside the near node's place, and such that do not.
+        for (allowed, fars, rest) in [usize::MAX, 100_000, 0].into_iter().flat_map(|allowed| {
+            [1 << 20, u32::MAX].into_iter().flat_map(move |fars| [0usize, 1, 3, 5].map(|rest| (allowed, fars, rest)))
+        }) {
+            let memory = Memory::new(folder.path(), allowed);
+            let partition = Partition::new(&memory, 300_000, [1000, fars], rest);
+            assert_eq!(partition.ends() == Ends::Apart, fars == u32::MAX);
+            let mut plain: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
+            let mut scratch = Scratch::default();
+            for piece in 0..30u32 {
+                let nears: Vec<u32> = (0..10_000u32).map(|at| (at * 7 + piece * 13) % 1000).collect();
+                let ends: Vec<u32> = (0..10_000u32).map(|at| fars - 1 - at * 17 % 5000).collect();
+                let columns: Vec<Vec<u32>> =
+                    (1..=rest as u32).map(|column| nears.iter().map(|near| near * column + piece).collect()).collect();
+                let slices: Vec<&[u32]> = columns.iter().map(Vec::as_slice).collect();
+                partition.push(&nears, &ends, &slices, &mut scratch).unwrap();
+                for (at, &near) in nears.iter().enumerate() {
+                    let record = [ends[at]].into_iter().chain(columns.iter().map(|column| column[at])).collect();
+                    plain.entry(near).or_default().push(record);
                 }
-                assert!(partition.buckets() > 1 && partition.buckets() <= 10);
-                assert_eq!(partition.spill.get().is_some(), allowed < usize::MAX);
-                for bucket in 0..partition.buckets() {
-                    let mut found: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
-                    for record in partition.take(bucket).unwrap().iter().flat_map(|run| run.chunks(width)) {
-                        found.entry(record[0]).or_default().push(record[1..].to_vec());
-                    }
-                    let nodes = partition.nodes(bucket);
-                    let mut expected: BTreeMap<u32, _> =
-                        plain.range(nodes).map(|(near, records)| (*near, records.clone())).collect();
-                    found.values_mut().chain(expected.values_mut()).for_each(|records| records.sort());
-                    assert_eq!(found, expected);
-                }
-                assert_eq!(memory.held.load(Ordering::Relaxed), 0);
             }
+            assert!(partition.buckets() > 1 && partition.buckets() <= 10);
+            assert_eq!(partition.spill.get().is_some(), allowed < usize::MAX);
+            for bucket in 0..partition.buckets() {
+                let nodes = partition.nodes(bucket);
+                let mut found: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
+                for record in partition.take(bucket).unwrap().iter().flat_map(|run| run.chunks(partition.width())) {
+                    let (place, far) = partition.ends().of(record);
+                    let rest = record[partition.ends().words()..].iter().copied();
+                    found.entry(nodes.start + place).or_default().push([far].into_iter().chain(rest).collect());
+                }
+                let mut expected: BTreeMap<u32, _> = plain.range(nodes).map(|(near, records)| (*near, records.clone())).collect();
+                found.values_mut().chain(expected.values_mut()).for_each(|records| records.sort());
+                assert_eq!(found, expected);
+            }
+            assert_eq!(memory.held.load(Ordering::Relaxed), 0);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
     }

@@ -10,7 +10,7 @@ use super::gather::Shape;
 use super::relation::Found;
 use super::times::Coding;
 use crate::Result;
-use crate::partition::{Partition, Scratch};
+use crate::partition::{Ends, Partition, Scratch};
 use crate::vectorised::vectorised;
 
 /// What a thread needs to sort a bucket and to pass it on.
@@ -74,8 +74,8 @@ impl Rows {
             nears.resize(nears.len() + degree as usize, near);
         }
         let codes = self.codes.iter().filter(|codes| !codes.is_empty());
-        let columns: Vec<&[u32]> = [&*nears].into_iter().chain(codes).chain(&self.columns).map(Vec::as_slice).collect();
-        other.push(&self.fars, &columns, scratch)
+        let columns: Vec<&[u32]> = codes.chain(&self.columns).map(Vec::as_slice).collect();
+        other.push(&self.fars, nears, &columns, scratch)
     }
 }
 
@@ -85,6 +85,7 @@ vectorised! {
         shape: &Shape,
         found: &Found,
         direction: Direction,
+        ends: Ends,
         nodes: Range<u32>,
         runs: &[Vec<u32>],
         rows: &mut Rows,
@@ -93,12 +94,13 @@ vectorised! {
         // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
         let gathered = direction == Direction::Outgoing;
         let time_words = if gathered { shape.gathered_time_words() } else { found.time_words(shape) };
-        let width = 2 + time_words + if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
+        let columns = if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
+        let width = ends.words() + time_words + columns;
         let columns: Vec<Column<'_>> = (0..shape.columns.len())
             .filter(|&place| found.present[place])
             .enumerate()
             .map(|(passed, place)| Column {
-                at: 2 + time_words + if gathered { place } else { passed },
+                at: time_words + if gathered { place } else { passed },
                 codes: (gathered && shape.is_category[place]).then_some(found.codes[place].as_slice()),
                 missing: if shape.is_category[place] { u32::MAX } else { f32::NAN.to_bits() },
                 translate: gathered,
@@ -108,15 +110,15 @@ vectorised! {
         let far_count = shape.counts[usize::from(gathered)];
         let far_bits = u32::BITS - far_count.leading_zeros();
         let time_bits = if shape.timed { found.coding.width } else { 0 };
-        let in_runs = comes_in_runs(width, runs);
-        let record = Record { width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
+        let in_runs = comes_in_runs(ends, width, runs);
+        let record = Record { ends, width, time_words, uncoded, columns, far_bits, time_bits, in_runs };
         record.count(&nodes, runs, rows, &mut desk.starts);
         rows.make_room(found.time_words(shape), record.columns.len());
         let longest = rows.degrees.iter().copied().max().unwrap_or(0);
         let index_bits = u32::BITS - longest.leading_zeros();
-        if record.end_bits() + 32 * record.columns.len() as u32 <= 64 {
+        if record.key_bits() + 32 * record.columns.len() as u32 <= 64 {
             record.sort_whole(runs, rows, desk);
-        } else if record.end_bits() + index_bits <= 64 {
+        } else if record.key_bits() + index_bits <= 64 {
             record.sort_indexed(index_bits, runs, rows, desk);
         } else {
             record.sort_by_comparing(runs, rows, &mut desk.starts);
@@ -125,32 +127,31 @@ vectorised! {
 }
 
 /// Whether records of a near node mostly follow each other, by the first ones.
-fn comes_in_runs(width: usize, runs: &[Vec<u32>]) -> bool {
-    let nears = || runs.iter().flat_map(|run| run.iter().step_by(width)).take(1 << 10);
+fn comes_in_runs(ends: Ends, width: usize, runs: &[Vec<u32>]) -> bool {
+    let nears = || runs.iter().flat_map(|run| run.chunks_exact(width)).map(|record| ends.of(record).0).take(1 << 10);
     let changes = nears().zip(nears().skip(1)).filter(|(one, next)| one != next).count();
     changes * 8 < nears().count()
 }
 
 /// Where the next edge of each near node goes. Of a node whose edges follow each other, memory is not asked again.
 struct Places<'s> {
-    first: u32,
     starts: &'s mut [u32],
     near: u32,
     next: u32,
 }
 
 impl<'s> Places<'s> {
-    fn new(first: u32, starts: &'s mut [u32]) -> Self {
+    fn new(starts: &'s mut [u32]) -> Self {
         let next = starts.first().copied().unwrap_or(0);
-        Self { first, starts, near: first, next }
+        Self { starts, near: 0, next }
     }
 
     #[inline]
     fn next(&mut self, near: u32) -> usize {
         if near != self.near {
-            self.starts[(self.near - self.first) as usize] = self.next;
+            self.starts[self.near as usize] = self.next;
             self.near = near;
-            self.next = self.starts[(near - self.first) as usize];
+            self.next = self.starts[near as usize];
         }
         self.next += 1;
         self.next as usize - 1
@@ -159,6 +160,7 @@ impl<'s> Places<'s> {
 
 /// How a bucket's records read.
 struct Record<'f> {
+    ends: Ends,
     width: usize,
     time_words: usize,
     /// How times become codes, where the records hold them as they are.
@@ -173,7 +175,7 @@ struct Record<'f> {
 }
 
 struct Column<'f> {
-    /// Its place in a record.
+    /// Its place behind the ends.
     at: usize,
     /// A category's code in the snapshot by that of the record.
     codes: Option<&'f [u32]>,
@@ -184,8 +186,8 @@ struct Column<'f> {
 
 impl Column<'_> {
     #[inline]
-    fn bits(&self, record: &[u32]) -> u32 {
-        let bits = record[self.at];
+    fn bits(&self, rest: &[u32]) -> u32 {
+        let bits = rest[self.at];
         if !self.translate {
             return bits;
         }
@@ -198,32 +200,42 @@ impl Column<'_> {
 }
 
 impl Record<'_> {
-    /// The time's code.
+    /// The time's code, of what is behind the ends.
     #[inline]
-    fn code(&self, record: &[u32]) -> u64 {
+    fn code(&self, rest: &[u32]) -> u64 {
         match self.time_words {
             0 => 0,
-            1 => u64::from(record[2]),
+            1 => u64::from(rest[0]),
             _ => {
-                let word = u64::from(record[3]) << 32 | u64::from(record[2]);
+                let word = u64::from(rest[1]) << 32 | u64::from(rest[0]);
                 self.uncoded.map_or(word, |coding| coding.code(word as i64))
             }
         }
     }
 
-    /// Calls `visit` with every record. The widths that occur most are known to the compiler.
+    /// Calls `visit` with every record: the near node's place, the far node, and what is behind them. The forms that occur
+    /// most are known to the compiler.
     #[inline(always)]
-    fn each(&self, runs: &[Vec<u32>], visit: impl FnMut(&[u32])) {
+    fn each(&self, runs: &[Vec<u32>], mut visit: impl FnMut(u32, u32, &[u32])) {
         #[inline(always)]
-        fn of_width<const N: usize>(runs: &[Vec<u32>], mut visit: impl FnMut(&[u32])) {
-            runs.iter().flat_map(|run| run.as_chunks::<N>().0).for_each(|record| visit(record));
+        fn joined<const WIDTH: usize>(far_bits: u32, runs: &[Vec<u32>], mut visit: impl FnMut(u32, u32, &[u32])) {
+            let ends = Ends::Joined { far_bits };
+            for record in runs.iter().flat_map(|run| run.as_chunks::<WIDTH>().0) {
+                let (place, far) = ends.of(record);
+                visit(place, far, &record[1..]);
+            }
         }
-        match self.width {
-            2 => of_width::<2>(runs, visit),
-            3 => of_width::<3>(runs, visit),
-            4 => of_width::<4>(runs, visit),
-            5 => of_width::<5>(runs, visit),
-            width => runs.iter().flat_map(|run| run.chunks_exact(width)).for_each(visit),
+        match (self.ends, self.width) {
+            (Ends::Joined { far_bits }, 1) => joined::<1>(far_bits, runs, visit),
+            (Ends::Joined { far_bits }, 2) => joined::<2>(far_bits, runs, visit),
+            (Ends::Joined { far_bits }, 3) => joined::<3>(far_bits, runs, visit),
+            (Ends::Joined { far_bits }, 4) => joined::<4>(far_bits, runs, visit),
+            (ends, width) => {
+                for record in runs.iter().flat_map(|run| run.chunks_exact(width)) {
+                    let (place, far) = ends.of(record);
+                    visit(place, far, &record[ends.words()..]);
+                }
+            }
         }
     }
 
@@ -236,21 +248,23 @@ impl Record<'_> {
         degrees.resize(nodes.len(), 0);
         starts.clear();
         if self.in_runs {
-            let (mut near, mut count) = (nodes.start, 0);
-            self.each(runs, |record| {
-                if record[0] != near {
-                    degrees[(near - nodes.start) as usize] += std::mem::take(&mut count);
-                    near = record[0];
+            let (mut near, mut count) = (0, 0);
+            self.each(runs, |place, _, _| {
+                if place != near {
+                    degrees[near as usize] += std::mem::take(&mut count);
+                    near = place;
                 }
                 count += 1;
             });
-            degrees[(near - nodes.start) as usize] += count;
+            if count > 0 {
+                degrees[near as usize] += count;
+            }
         } else {
             // In two strands, so that a count of a node that occurs often waits less for the one before.
             starts.resize(nodes.len(), 0);
             let mut strands = [&mut *degrees, &mut *starts];
-            self.each(runs, |record| {
-                strands[0][(record[0] - nodes.start) as usize] += 1;
+            self.each(runs, |place, _, _| {
+                strands[0][place as usize] += 1;
                 strands.swap(0, 1);
             });
             degrees.iter_mut().zip(starts.drain(..)).for_each(|(degree, more)| *degree += more);
@@ -262,36 +276,36 @@ impl Record<'_> {
         }
     }
 
-    /// Calls `put` with every record and its place among those that are ordered by near node; each start becomes its
-    /// node's end.
+    /// Calls `put` with every record's place among those that are ordered by near node, its far node, and what is behind;
+    /// each start becomes its node's end.
     #[inline(always)]
-    fn each_placed(&self, runs: &[Vec<u32>], first: u32, starts: &mut [u32], mut put: impl FnMut(usize, &[u32])) {
+    fn each_placed(&self, runs: &[Vec<u32>], starts: &mut [u32], mut put: impl FnMut(usize, u32, &[u32])) {
         if self.in_runs {
-            let mut places = Places::new(first, starts);
-            self.each(runs, |record| put(places.next(record[0]), record));
+            let mut places = Places::new(starts);
+            self.each(runs, |near, far, rest| put(places.next(near), far, rest));
         } else {
-            self.each(runs, |record| {
-                let start = &mut starts[(record[0] - first) as usize];
-                put(*start as usize, record);
+            self.each(runs, |near, far, rest| {
+                let start = &mut starts[near as usize];
+                put(*start as usize, far, rest);
                 *start += 1;
             });
         }
     }
 
     /// In how many bits a time's code and a far node fit.
-    fn end_bits(&self) -> u32 {
+    fn key_bits(&self) -> u32 {
         self.time_bits + self.far_bits
     }
 
     /// The time's code and the far node as a number that sorts as they do.
     #[inline]
-    fn ends(&self, record: &[u32]) -> u64 {
-        self.code(record) << self.far_bits | u64::from(record[1])
+    fn key(&self, far: u32, rest: &[u32]) -> u64 {
+        self.code(rest) << self.far_bits | u64::from(far)
     }
 
     /// Fills in times' codes and far nodes from numbers that have them above `shift` bits.
     #[inline(always)]
-    fn fill_ends(&self, keys: &[u64], shift: u32, rows: &mut Rows) {
+    fn fill_keyed(&self, keys: &[u64], shift: u32, rows: &mut Rows) {
         let far_mask = !(u64::MAX << self.far_bits);
         rows.fars.iter_mut().zip(keys).for_each(|(far, key)| *far = (key >> shift & far_mask) as u32);
         // Of a number with all 64 bits behind the far node nothing is left for a time.
@@ -306,13 +320,13 @@ impl Record<'_> {
     fn sort_whole(&self, runs: &[Vec<u32>], rows: &mut Rows, desk: &mut Desk) {
         let Desk { starts, keys, spare, .. } = desk;
         let keys = room(keys, rows.fars.len());
-        self.each_placed(runs, rows.first, starts, |place, record| {
-            let attributes = self.columns.iter().map(|column| u64::from(column.bits(record)));
-            keys[place] = attributes.fold(self.ends(record), |key, bits| key << 32 | bits);
+        self.each_placed(runs, starts, |place, far, rest| {
+            let attributes = self.columns.iter().map(|column| u64::from(column.bits(rest)));
+            keys[place] = attributes.fold(self.key(far, rest), |key, bits| key << 32 | bits);
         });
         let words = 32 * self.columns.len() as u32;
-        rows.for_each_list(keys, |list| sort_numbers(list, spare, 0..self.end_bits() + words));
-        self.fill_ends(keys, words, rows);
+        rows.for_each_list(keys, |list| sort_numbers(list, spare, 0..self.key_bits() + words));
+        self.fill_keyed(keys, words, rows);
         for (at, column) in (1..).zip(&mut rows.columns) {
             column.iter_mut().zip(&*keys).for_each(|(bits, key)| *bits = (key >> (words - 32 * at)) as u32);
         }
@@ -329,13 +343,13 @@ impl Record<'_> {
             room(column, edges);
         });
         match (&mut placed[..], &self.columns[..]) {
-            ([to], [column]) => self.each_placed(runs, rows.first, starts, |place, record| {
-                keys[place] = self.ends(record);
-                to[place] = column.bits(record);
+            ([to], [column]) => self.each_placed(runs, starts, |place, far, rest| {
+                keys[place] = self.key(far, rest);
+                to[place] = column.bits(rest);
             }),
-            (placed, columns) => self.each_placed(runs, rows.first, starts, |place, record| {
-                keys[place] = self.ends(record);
-                placed.iter_mut().zip(columns).for_each(|(to, column)| to[place] = column.bits(record));
+            (placed, columns) => self.each_placed(runs, starts, |place, far, rest| {
+                keys[place] = self.key(far, rest);
+                placed.iter_mut().zip(columns).for_each(|(to, column)| to[place] = column.bits(rest));
             }),
         }
         let placed = &*placed;
@@ -348,7 +362,7 @@ impl Record<'_> {
             for (at, key) in (0u64..).zip(list.iter_mut()) {
                 *key = *key << index_bits | at;
             }
-            sort_numbers(list, spare, index_bits..index_bits + self.end_bits());
+            sort_numbers(list, spare, index_bits..index_bits + self.key_bits());
             // Parallel edges of one time are next to each other.
             let nearest = list.windows(2).map(|pair| pair[0] ^ pair[1]).min().unwrap_or(u64::MAX);
             if nearest >> index_bits == 0 {
@@ -364,7 +378,7 @@ impl Record<'_> {
                 column[range.clone()].iter_mut().zip(&*list).for_each(|(bits, &key)| *bits = from[index(key)]);
             }
         }
-        self.fill_ends(keys, index_bits, rows);
+        self.fill_keyed(keys, index_bits, rows);
     }
 
     /// The same for records that no whole number holds.
@@ -373,8 +387,9 @@ impl Record<'_> {
         let none: &[u32] = &[];
         let mut order = vec![(0u64, 0u32, none); edges];
         for record in runs.iter().flat_map(|run| run.chunks_exact(self.width)) {
-            let start = &mut starts[(record[0] - rows.first) as usize];
-            order[*start as usize] = (self.code(record), record[1], record);
+            let ((near, far), rest) = (self.ends.of(record), &record[self.ends.words()..]);
+            let start = &mut starts[near as usize];
+            order[*start as usize] = (self.code(rest), far, rest);
             *start += 1;
         }
         let attributes = |one: &[u32], other: &[u32]| {

@@ -84,8 +84,7 @@ impl<'m> Gathered<'m> {
             columns,
         };
         let expected = stream.edges() * if shape.symmetric { 2 } else { 1 };
-        let width = 2 + shape.gathered_time_words() + shape.columns.len();
-        let outgoing = Partition::new(memory, expected, shape.counts[0], width);
+        let outgoing = Partition::new(memory, expected, shape.counts, shape.gathered_time_words() + shape.columns.len());
         categories.resize(relation.attributes.len().max(categories.len()), Vec::new());
         let names: Vec<Vec<String>> = shape.columns.iter().map(|&at| std::mem::take(&mut categories[at])).collect();
         let survey = Survey {
@@ -153,20 +152,18 @@ impl Shape {
                 }
             }
         }
-        let mut columns: Vec<&[u32]> = Vec::with_capacity(3 + self.columns.len());
-        columns.push(&block.targets);
+        let mut columns: Vec<&[u32]> = Vec::with_capacity(2 + self.columns.len());
         columns.extend([low.as_slice(), high.as_slice()].into_iter().take(self.gathered_time_words()));
         columns.extend(self.columns.iter().map(|&at| column(at).map_or(&missing[..edges], Vec::as_slice)));
-        partition.push(&block.sources, &columns, scratch)?;
+        partition.push(&block.sources, &block.targets, &columns, scratch)?;
         survey.edges.fetch_add(edges as u64, Ordering::Relaxed);
         if self.symmetric {
             // Each edge stands at both its ends; one from a node to itself stays one.
             let others: Vec<usize> = (0..edges).filter(|&edge| block.sources[edge] != block.targets[edge]).collect();
             let picked = |column: &[u32]| others.iter().map(|&edge| column[edge]).collect::<Vec<u32>>();
-            let nears = picked(&block.targets);
-            columns[0] = &block.sources;
+            let (nears, fars) = (picked(&block.targets), picked(&block.sources));
             let columns: Vec<Vec<u32>> = columns.iter().map(|column| picked(column)).collect();
-            partition.push(&nears, &columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), scratch)?;
+            partition.push(&nears, &fars, &columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), scratch)?;
             survey.edges.fetch_add(others.len() as u64, Ordering::Relaxed);
         }
         Ok(())

@@ -41,6 +41,7 @@ pub use id::SnapshotId;
 pub use path::{FoundPaths, MOST_PATH_HOPS, MOST_PATHS, Path, PathEnd, PathQuery, PathStep};
 pub use reader::Snapshot;
 pub use search::Hit;
+pub(crate) use times::Coding;
 pub use times::Times;
 pub use walk::{Marks, Walk};
 pub use writer::SnapshotWriter;

@@ -75,8 +75,9 @@ impl SnapshotWriter {
             }
             found.codes.push(codes);
         }
-        let passed_on = 2 + found.time_words(&shape) + found.present.iter().filter(|&&present| present).count();
-        let incoming = (!shape.symmetric).then(|| Partition::new(memory, found.edges, shape.counts[1], passed_on));
+        let passed_on = found.time_words(&shape) + found.present.iter().filter(|&&present| present).count();
+        let [sources, targets] = shape.counts;
+        let incoming = (!shape.symmetric).then(|| Partition::new(memory, found.edges, [targets, sources], passed_on));
         self.direction(&shape, &found, Direction::Outgoing, &outgoing, incoming.as_ref())?;
         drop(outgoing);
         match &incoming {
@@ -116,7 +117,7 @@ impl SnapshotWriter {
                         let nodes = from.nodes(bucket);
                         let nodes = nodes.start..nodes.end.min(near_count);
                         let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
-                        sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
+                        sort_bucket(shape, found, direction, from.ends(), nodes, &from.take(bucket)?, &mut rows, &mut desk);
                         if let Some(other) = pass_on {
                             rows.pass_on(other, &mut desk)?;
                         }

@@ -70,10 +70,7 @@ impl<'s> Times<'s> {
         match self.form {
             Form::Plain(times) => times.get(position).copied().unwrap_or(i64::MIN),
             Form::Packed { edges, .. } if position >= edges => i64::MIN,
-            Form::Packed { words, base, width, .. } => match code(words, position, width) {
-                0 => i64::MIN,
-                code => base.wrapping_add((code - 1) as i64),
-            },
+            Form::Packed { words, base, width, .. } => Coding { base, width }.time(code(words, position, width)),
         }
     }
 
@@ -107,14 +104,14 @@ pub(super) fn words_of(edges: usize, width: u32) -> usize {
 
 /// How times become codes, and how wide these are.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Coding {
+pub(crate) struct Coding {
     pub base: i64,
     pub width: u32,
 }
 
 impl Coding {
     /// For times from `first` to `last`; where all are missing, `first` is above `last`.
-    pub(super) fn of(first: i64, last: i64) -> Self {
+    pub(crate) fn of(first: i64, last: i64) -> Self {
         if first > last {
             return Self { base: 0, width: 0 };
         }
@@ -123,12 +120,20 @@ impl Coding {
         Self { base: first, width: 64 - highest.leading_zeros() }
     }
 
-    pub(super) fn code(self, time: i64) -> u64 {
+    /// Of a missing time (`i64::MIN`) 0.
+    #[inline]
+    pub(crate) fn code(self, time: i64) -> u64 {
         if time == i64::MIN { 0 } else { (time.wrapping_sub(self.base) as u64) + 1 }
     }
 
+    /// The time with this code.
+    #[inline]
+    pub(crate) fn time(self, code: u64) -> i64 {
+        if code == 0 { i64::MIN } else { self.base.wrapping_add((code - 1) as i64) }
+    }
+
     /// How many 32-bit words hold a code.
-    pub(super) fn words(self) -> usize {
+    pub(crate) fn words(self) -> usize {
         if self.width > 32 { 2 } else { 1 }
     }
 

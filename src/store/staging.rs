@@ -14,8 +14,8 @@ use super::posting::{BLOCK_EDGES, Encoder, MISSING, NO_TIME, Postings};
 use super::segment::{EdgeStats, EdgeTimes, Frames, SegmentWriter};
 use super::{EdgeBatch, column};
 use crate::pack::Malformed;
-use crate::partition::{Memory, Partition, Scratch};
-use crate::snapshot::EdgeColumn;
+use crate::partition::{Ends, Memory, Partition, Scratch};
+use crate::snapshot::{Coding, EdgeColumn};
 use crate::spare::Spare;
 use crate::{Error, Result};
 
@@ -223,33 +223,35 @@ impl Edges {
             return self.write_sorted(run, writer, spare);
         }
         let memory = Memory::unbounded();
-        let partition = self.partition(&memory)?;
-        let timed = !self.times.is_empty();
+        let coding = (!self.times.is_empty()).then(|| Coding::of(self.span.first, self.span.last));
+        let partition = self.partition(&memory, coding)?;
         write_groups(run, partition.buckets(), writer, spare, |encoding, bucket| {
-            let records = Records { words: partition.take(bucket)?.concat(), width: partition.width(), timed };
+            let words = partition.take(bucket)?.concat();
+            let records = Records { words, width: partition.width(), ends: partition.ends(), coding };
             Ok(records.frames(partition.nodes(bucket), encoding))
         })
     }
 
     /// The edges as records, in ranges of their sources: see [`Records`]. Sorting them where they stand would wait for
     /// memory at every edge.
-    fn partition<'m>(&self, memory: &'m Memory) -> Result<Partition<'m>> {
+    fn partition<'m>(&self, memory: &'m Memory, coding: Option<Coding>) -> Result<Partition<'m>> {
         let edges = self.sources.len();
-        let nodes = self.sources.iter().max().map_or(0, |&most| most.saturating_add(1));
-        let width = 2 + if self.times.is_empty() { 0 } else { 2 } + self.attributes.len();
-        let partition = Partition::new(memory, edges as u64, nodes, width);
+        let nodes = [&self.sources, &self.targets].map(|ends| ends.iter().max().map_or(0, |&most| most.saturating_add(1)));
+        let time_words = coding.map_or(0, Coding::words);
+        let partition = Partition::new(memory, edges as u64, nodes, time_words + self.attributes.len());
         (0..edges.div_ceil(GROUP_EDGES)).into_par_iter().try_for_each_init(
             || (Scratch::default(), [Vec::new(), Vec::new()]),
             |(scratch, times), group| {
                 let range = group * GROUP_EDGES..((group + 1) * GROUP_EDGES).min(edges);
-                let mut columns: Vec<&[u32]> = vec![&self.targets[range.clone()]];
-                for (words, shift) in times.iter_mut().zip([0, 32]) {
-                    words.clear();
-                    words.extend(self.times.get(range.clone()).unwrap_or_default().iter().map(|&time| (time >> shift) as u32));
+                if let Some(coding) = coding {
+                    for (words, shift) in times[..time_words].iter_mut().zip([0, 32]) {
+                        words.clear();
+                        words.extend(self.times[range.clone()].iter().map(|&time| (coding.code(time) >> shift) as u32));
+                    }
                 }
-                columns.extend(times.iter().filter(|words| !words.is_empty()).map(Vec::as_slice));
-                columns.extend(self.attributes.iter().map(|column| &column[range.clone()]));
-                partition.push(&self.sources[range], &columns, scratch)
+                let times = times[..time_words].iter().map(Vec::as_slice);
+                let columns: Vec<&[u32]> = times.chain(self.attributes.iter().map(|column| &column[range.clone()])).collect();
+                partition.push(&self.sources[range.clone()], &self.targets[range], &columns, scratch)
             },
         )?;
         Ok(partition)
@@ -276,12 +278,14 @@ impl Edges {
     }
 }
 
-/// The edges of a range of sources, as records of 32-bit words: source, target, the low and the high half of the time where
-/// the relation has one, and the attributes.
+/// The edges of a range of sources, as records of 32-bit words: the ends, the time's code where the relation has one, and the
+/// attributes.
 struct Records {
     words: Vec<u32>,
     width: usize,
-    timed: bool,
+    ends: Ends,
+    /// How times became codes.
+    coding: Option<Coding>,
 }
 
 impl Records {
@@ -290,26 +294,29 @@ impl Records {
         &self.words[edge as u32 as usize * self.width..][..self.width]
     }
 
-    fn time(record: &[u32]) -> i64 {
-        (u64::from(record[3]) << 32 | u64::from(record[2])) as i64
+    /// The time's code, and the attributes.
+    fn behind_ends<'r>(&self, record: &'r [u32]) -> (u64, &'r [u32]) {
+        let rest = &record[self.ends.words()..];
+        match (self.coding.map_or(0, Coding::words), rest) {
+            (1, [low, attributes @ ..]) => (u64::from(*low), attributes),
+            (2, [low, high, attributes @ ..]) => (u64::from(*high) << 32 | u64::from(*low), attributes),
+            _ => (0, rest),
+        }
     }
 
     /// Sorts them by source, target, time and attributes, and encodes them.
     fn frames(&self, nodes: Range<u32>, encoding: &mut Encoding<'_>) -> Frames {
-        let nears = self.words.chunks_exact(self.width).map(|record| record[0] - nodes.start);
-        let mut next = starts(nears, nodes.len());
+        let ends = |record| self.ends.of(record);
+        let mut next = starts(self.words.chunks_exact(self.width).map(|record| ends(record).0), nodes.len());
         // The target, and behind it the place among the records.
         let mut order = vec![0u64; self.words.len() / self.width];
         for (edge, record) in (0u32..).zip(self.words.chunks_exact(self.width)) {
-            let place = &mut next[(record[0] - nodes.start) as usize];
-            order[*place as usize] = u64::from(record[1]) << 32 | u64::from(edge);
+            let (near, far) = ends(record);
+            let place = &mut next[near as usize];
+            order[*place as usize] = u64::from(far) << 32 | u64::from(edge);
             *place += 1;
         }
-        let first_attribute = if self.timed { 4 } else { 2 };
-        let key = |edge: u64| {
-            let record = self.record(edge);
-            (if self.timed { Self::time(record) } else { NO_TIME }, &record[first_attribute..])
-        };
+        let key = |edge: u64| self.behind_ends(self.record(edge));
         // By now each place is its list's end.
         let mut begin = 0;
         for &end in &next[..nodes.len()] {
@@ -322,15 +329,17 @@ impl Records {
         }
         let fills = order.chunks(BLOCK_EDGES).map(|edges| {
             move |block: &mut Postings| {
-                block.attributes.resize_with(self.width - first_attribute, Vec::new);
+                let time_words = self.coding.map_or(0, Coding::words);
+                block.attributes.resize_with(self.width - self.ends.words() - time_words, Vec::new);
                 for &edge in edges {
                     let record = self.record(edge);
-                    block.nears.push(record[0]);
-                    block.fars.push(record[1]);
-                    if self.timed {
-                        block.times.push(Self::time(record));
+                    let ((near, far), (code, attributes)) = (ends(record), self.behind_ends(record));
+                    block.nears.push(nodes.start + near);
+                    block.fars.push(far);
+                    if let Some(coding) = self.coding {
+                        block.times.push(coding.time(code));
                     }
-                    block.attributes.iter_mut().zip(&record[first_attribute..]).for_each(|(column, &bits)| column.push(bits));
+                    block.attributes.iter_mut().zip(attributes).for_each(|(column, &bits)| column.push(bits));
                 }
             }
         });
