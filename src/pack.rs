@@ -48,10 +48,16 @@ vectorised! {
             return;
         }
         let mut last = 0;
-        for (at, value) in values.iter().enumerate().filter(|&(_, &value)| is_beyond(value, width)) {
-            put_varint(out, (at - last) as u64);
-            put_varint(out, (value - least) >> width);
-            last = at;
+        for (start, eight) in (0..).step_by(8).zip(values.chunks(8)) {
+            // Most have none, which one look tells.
+            if eight.iter().fold(0, |all, &value| all | (value - least)) >> width == 0 {
+                continue;
+            }
+            for (at, &value) in (start..).zip(eight).filter(|&(_, &value)| is_beyond(value, width)) {
+                put_varint(out, (at - last) as u64);
+                put_varint(out, (value - least) >> width);
+                last = at;
+            }
         }
     }
 }

@@ -55,6 +55,13 @@ impl Known {
         }
     }
 
+    /// Looks many codes up; says whether each has a number, which `numbers` then holds.
+    pub fn all(&self, codes: impl Iterator<Item = i64>, numbers: &mut Vec<u32>) -> bool {
+        numbers.clear();
+        numbers.extend(codes.map(|code| self.number(code)));
+        numbers.iter().fold(0, |highest, &number| highest.max(number)) < LOST
+    }
+
     /// The two highest numbers are not kept, and so are looked up anew each time.
     pub fn insert(&mut self, code: i64, number: u32) {
         if number < LOST {
@@ -113,6 +120,12 @@ mod tests {
 
     use super::*;
 
+    impl Entry {
+        fn number(self) -> Option<u32> {
+            if let Self::Number(number) = self { Some(number) } else { None }
+        }
+    }
+
     /// The table and the hash map say the same as a plain map, whichever way the range grows.
     #[test]
     fn codes_of_any_range_are_known_by_their_number() {
@@ -128,6 +141,13 @@ mod tests {
                 }
             }
             assert_eq!(known.hashed.is_some(), step >= 3, "a table of {} entries", known.table.len());
+            let numbers: BTreeMap<i64, u32> = plain.iter().filter_map(|(&code, &entry)| Some((code, entry.number()?))).collect();
+            let mut found = Vec::new();
+            assert!(known.all(numbers.keys().copied(), &mut found));
+            assert!(found.iter().eq(numbers.values()));
+            for (&code, entry) in &plain {
+                assert_eq!(known.all([codes[0], code].into_iter(), &mut found), entry.number().is_some(), "{code}");
+            }
             for code in plain.keys().copied().chain([0, 6, 8, 99, 1 << 20, -4]) {
                 assert_eq!(known.get(code), plain.get(&code).copied().unwrap_or(Entry::Unseen), "{code} in step {step}");
             }

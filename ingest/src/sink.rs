@@ -32,6 +32,8 @@ pub trait Backend {
     fn edge(&mut self, relation: RelationId, source: u32, target: u32, time: Option<i64>, values: &[EdgeValue]) -> Result<()>;
     /// Adds many edges of one relation.
     fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()>;
+    /// How many nodes the source brought, or a value of them or an edge at them. Asked once, at its end.
+    fn nodes_named(&mut self) -> u64;
 }
 
 impl Backend for Load<'_> {
@@ -70,12 +72,18 @@ impl Backend for Load<'_> {
     fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
         Ok(Load::edges(self, relation, batch)?)
     }
+
+    fn nodes_named(&mut self) -> u64 {
+        Load::nodes_named(self)
+    }
 }
 
 /// Keeps names only, for [`plan`](crate::plan).
 pub struct DryBackend {
     schema: Schema,
     nodes: Vec<HashMap<String, u32>>,
+    /// By node type, then node: whether the source named it.
+    named: Vec<Vec<bool>>,
     texts: HashMap<(NodeTypeId, AttributeId), Vec<(u32, String)>>,
     categories: HashMap<(RelationId, AttributeId), HashMap<String, u32>>,
 }
@@ -84,7 +92,25 @@ impl DryBackend {
     /// For a schema.
     pub fn new(schema: Schema) -> Self {
         let nodes = schema.node_types().iter().map(|_| HashMap::new()).collect();
-        Self { schema, nodes, texts: HashMap::new(), categories: HashMap::new() }
+        let named = vec![Vec::new(); schema.node_types().len()];
+        Self { schema, nodes, named, texts: HashMap::new(), categories: HashMap::new() }
+    }
+
+    fn name(&mut self, node_type: NodeTypeId, nodes: &[u32]) {
+        let named = &mut self.named[node_type.index()];
+        for &node in nodes {
+            if named.len() <= node as usize {
+                named.resize(node as usize + 1, false);
+            }
+            named[node as usize] = true;
+        }
+    }
+
+    fn name_ends(&mut self, relation: RelationId, sources: &[u32], targets: &[u32]) {
+        let edge = self.schema.edge(relation);
+        let (near, far) = (edge.source, edge.target);
+        self.name(near, sources);
+        self.name(far, targets);
     }
 }
 
@@ -95,11 +121,15 @@ impl Backend for DryBackend {
 
     fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
         let nodes = &mut self.nodes[node_type.index()];
-        if let Some(&node) = nodes.get(key) {
-            return Ok(node);
-        }
-        let node = nodes.len() as u32;
-        nodes.insert(key.to_owned(), node);
+        let node = match nodes.get(key) {
+            Some(&node) => node,
+            None => {
+                let node = nodes.len() as u32;
+                nodes.insert(key.to_owned(), node);
+                node
+            }
+        };
+        self.name(node_type, &[node]);
         Ok(node)
     }
 
@@ -121,6 +151,7 @@ impl Backend for DryBackend {
         {
             self.texts.entry((node_type, attribute)).or_default().push((node, text));
         }
+        self.name(node_type, &[node]);
         Ok(())
     }
 
@@ -130,12 +161,19 @@ impl Backend for DryBackend {
         Ok(*names.entry(name.to_owned()).or_insert(next))
     }
 
-    fn edge(&mut self, _: RelationId, _: u32, _: u32, _: Option<i64>, _: &[EdgeValue]) -> Result<()> {
+    fn edge(&mut self, relation: RelationId, source: u32, target: u32, _: Option<i64>, _: &[EdgeValue]) -> Result<()> {
+        self.name_ends(relation, &[source], &[target]);
         Ok(())
     }
 
-    fn edges(&mut self, _: RelationId, _: &EdgeBatch<'_>) -> Result<()> {
+    fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
+        self.name_ends(relation, batch.sources, batch.targets);
         Ok(())
+    }
+
+    fn nodes_named(&mut self) -> u64 {
+        let named = self.named.iter_mut().flat_map(std::mem::take);
+        named.filter(|&is_named| is_named).count() as u64
     }
 }
 
@@ -147,8 +185,6 @@ pub struct Sink<'a> {
     path: PathBuf,
     unmatched: Unmatched,
     tally: Tally,
-    /// By node type, then node: whether the source brought it, a value of it or an edge at it.
-    named: Vec<Vec<bool>>,
     drops: HashMap<String, usize>,
     bar: ProgressBar,
 }
@@ -162,16 +198,7 @@ impl<'a> Sink<'a> {
         unmatched: Unmatched,
         bar: ProgressBar,
     ) -> Self {
-        Self {
-            backend,
-            resolvers,
-            path: path.to_owned(),
-            unmatched,
-            tally: Tally::default(),
-            named: Vec::new(),
-            drops: HashMap::new(),
-            bar,
-        }
+        Self { backend, resolvers, path: path.to_owned(), unmatched, tally: Tally::default(), drops: HashMap::new(), bar }
     }
 
     /// The schema whose ids are used.
@@ -182,8 +209,7 @@ impl<'a> Sink<'a> {
     /// The counts so far, and no more calls.
     pub fn finish(mut self) -> Tally {
         self.bar.finish();
-        let named = |nodes: &Vec<bool>| nodes.iter().filter(|&&is_named| is_named).count() as u64;
-        self.tally.nodes = self.named.iter().map(named).sum();
+        self.tally.nodes = self.backend.nodes_named();
         self.tally
     }
 
@@ -230,31 +256,12 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn count_node(&mut self, node_type: NodeTypeId, node: u32) {
-        self.count_nodes(node_type, &[node]);
-    }
-
-    fn count_nodes(&mut self, node_type: NodeTypeId, nodes: &[u32]) {
-        let Some(&highest) = nodes.iter().max() else { return };
-        if self.named.len() <= node_type.index() {
-            self.named.resize(node_type.index() + 1, Vec::new());
-        }
-        let named = &mut self.named[node_type.index()];
-        if named.len() <= highest as usize {
-            named.resize(highest as usize + 1, false);
-        }
-        for &node in nodes {
-            named[node as usize] = true;
-        }
-    }
-
     /// The node with this key, made if there is none.
     ///
     /// # Errors
     /// When the store refuses.
     pub fn node(&mut self, node_type: NodeTypeId, key: &str) -> Result<u32> {
         let node = self.backend.node(node_type, key)?;
-        self.count_node(node_type, node);
         if let Some(resolver) = self.resolvers.get_mut(&node_type) {
             resolver.add_key(key, node);
         }
@@ -273,7 +280,6 @@ impl<'a> Sink<'a> {
             }
         }
         self.tally.values += 1;
-        self.count_node(node_type, node);
         self.backend.set(node_type, node, attribute, value)
     }
 
@@ -298,10 +304,6 @@ impl<'a> Sink<'a> {
         values: &[EdgeValue],
     ) -> Result<()> {
         self.tally.edges += 1;
-        let edge = self.backend.schema().edge(relation);
-        let (near, far) = (edge.source, edge.target);
-        self.count_node(near, source);
-        self.count_node(far, target);
         self.backend.edge(relation, source, target, time, values)
     }
 
@@ -311,10 +313,6 @@ impl<'a> Sink<'a> {
     /// When the store refuses.
     pub fn edges(&mut self, relation: RelationId, batch: &EdgeBatch<'_>) -> Result<()> {
         self.tally.edges += batch.sources.len() as u64;
-        let edge = self.backend.schema().edge(relation);
-        let (near, far) = (edge.source, edge.target);
-        self.count_nodes(near, batch.sources);
-        self.count_nodes(far, batch.targets);
         self.backend.edges(relation, batch)
     }
 

@@ -415,14 +415,19 @@ impl<'s> Load<'s> {
         Ok(())
     }
 
+    /// How many nodes the source that is being read has named so far.
+    pub fn nodes_named(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.named.iter().map(|named| named.len() as u64).sum())
+    }
+
     /// Ends the source: its blocks are written (not yet visible). The tally is the record's, with the nodes, edges and
     /// values (of node attributes) that the source brought.
     ///
     /// # Errors
     /// When no source was begun or it has another name, or the disk refuses.
     pub fn end_source(&mut self, mut record: SourceRecord) -> Result<Tally> {
+        record.tally.nodes = self.nodes_named();
         let current = self.end_current(&record)?;
-        record.tally.nodes = current.named.iter().map(|named| named.len() as u64).sum();
         record.tally.edges = current.edges;
         record.tally.values = current.values;
         let tally = record.tally.clone();

@@ -27,6 +27,7 @@ use super::posting::{Decoder, NO_TIME, Postings};
 use super::{column, index, nodes, pairs};
 use crate::disk::{begin_writing_back, read_at};
 use crate::pack::Malformed;
+use crate::vectorised::vectorised;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"RELATSEG";
@@ -84,19 +85,24 @@ impl EdgeTimes {
 
     /// Of `edges` edges with these times: one an edge, or none at all where none has a time.
     pub(super) fn of(times: &[i64], edges: usize) -> Self {
-        // The least of all is no time but a missing one.
-        let first = times.iter().map(|&time| if time == NO_TIME { i64::MAX } else { time }).min();
-        let last = times.iter().copied().max();
-        Self {
-            first: first.unwrap_or(i64::MAX),
-            last: last.unwrap_or(i64::MIN),
-            missing: times.len() < edges || times.contains(&NO_TIME),
-        }
+        let (first, last, missing) = span(times);
+        Self { first, last, missing: missing || times.len() < edges }
     }
 
     /// Of these edges and others.
     pub(super) fn and(self, others: Self) -> Self {
         Self { first: self.first.min(others.first), last: self.last.max(others.last), missing: self.missing || others.missing }
+    }
+}
+
+vectorised! {
+    /// The smallest and the largest time but missing ones, and whether one is missing.
+    fn span(times: &[i64]) -> (i64, i64, bool) {
+        // The least of all is no time but a missing one.
+        let known = |time: i64| if time == NO_TIME { i64::MAX } else { time };
+        times.iter().fold((i64::MAX, i64::MIN, false), |(first, last, missing), &time| {
+            (first.min(known(time)), last.max(time), missing | (time == NO_TIME))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use arrow_schema::{DataType, TimeUnit};
 use relata_schema::{Attribute, AttributeKind, Value};
 
 use crate::ColumnSpec;
+use crate::known::Known;
 use crate::reference::value_of;
 
 /// A day in nanoseconds.
@@ -56,6 +57,14 @@ impl Codes<'_> {
         match self {
             Self::Integers(values) => values[row],
             Self::Entries(places) => i64::from(places[row]),
+        }
+    }
+
+    /// Looks all of them up; says whether each has a number, which `numbers` then holds.
+    pub fn are_known(&self, known: &Known, numbers: &mut Vec<u32>) -> bool {
+        match self {
+            Self::Integers(values) => known.all(values.iter().copied(), numbers),
+            Self::Entries(places) => known.all(places.iter().map(|&place| i64::from(place)), numbers),
         }
     }
 }

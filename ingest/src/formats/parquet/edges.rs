@@ -194,6 +194,12 @@ impl<'m> EdgeColumns<'m> {
     fn resolve(&mut self, part: &Part, sink: &mut Sink<'_>) -> Result<bool> {
         let [near, far] = &mut self.ends;
         let codes = [&*near, &*far].map(|end| end.codes(part));
+        if let [Some(near_codes), Some(far_codes)] = codes
+            && near_codes.are_known(&near.known, &mut self.sources)
+            && far_codes.are_known(&far.known, &mut self.targets)
+        {
+            return Ok(true);
+        }
         let mut is_whole = true;
         self.sources.clear();
         self.targets.clear();
