@@ -17,6 +17,7 @@ use rayon::{Scope, Yield};
 use relata_schema::suggestion;
 
 use super::column::{Column, Purpose, fits};
+use super::pages::Pages;
 use crate::error::guarded;
 use crate::{ColumnSpec, Error, Input, Result};
 
@@ -164,7 +165,7 @@ impl File {
     fn column_reader(&self, group: usize, column: &Chosen) -> Result<ParquetRecordBatchReader> {
         // A file handle for each, since its position is part of it.
         let file = fs::File::open(&self.path).map_err(Error::io(&self.path, "cannot read the file"))?;
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(Pages::of(file), self.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [column.place]))
             .with_batch_size(self.part_rows(self.metadata.metadata().row_group(group)))
@@ -385,5 +386,63 @@ fn received<T>(receiver: &Receiver<T>) -> Option<T> {
                 Some(Yield::Idle) => std::thread::yield_now(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    const ROWS: i64 = 100;
+    const GROUPS: i64 = 50;
+
+    fn written(path: &Path) {
+        let numbers = Arc::new(Int64Array::from_iter_values(0..GROUPS * ROWS)) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(ROWS as usize)).build();
+        let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    /// Cuts the file short once the first part is there, if `is_cut`: how many parts come, and how it ends.
+    fn read(path: &Path, is_cut: bool) -> (i64, Result<()>) {
+        let mut file = File::open(&Input::open(path).unwrap()).unwrap();
+        file.columns.push(Chosen { name: "number".to_owned(), place: 0 });
+        file.read(|mut parts| {
+            let mut count = 0;
+            loop {
+                let part = match parts.next() {
+                    Ok(Some(part)) => part,
+                    Ok(None) => return (count, Ok(())),
+                    Err(error) => return (count, Err(error)),
+                };
+                let [Column::Integers { values, .. }] = &part.columns[..] else { panic!("a column of integers") };
+                assert!(values.values().iter().copied().eq(count * ROWS..(count + 1) * ROWS), "part {count}");
+                if is_cut && count == 0 {
+                    let file = fs::File::options().write(true).open(path).unwrap();
+                    file.set_len(file.metadata().unwrap().len() / 3).unwrap();
+                }
+                count += 1;
+            }
+        })
+    }
+
+    /// Parts that were decoded ahead are whole; one of a row group that is gone is an error.
+    #[test]
+    fn a_file_that_is_cut_short_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n.parquet");
+        written(&path);
+        let (count, outcome) = read(&path, false);
+        assert!(outcome.is_ok() && count == GROUPS, "{count} parts");
+        let (count, outcome) = read(&path, true);
+        let shown = outcome.unwrap_err().to_string();
+        assert!(shown.contains(&format!("row group {count}, column number: cannot be decoded")), "{shown}");
+        assert!(shown.contains("damaged or incomplete") && count < GROUPS / 2, "{count} parts: {shown}");
     }
 }

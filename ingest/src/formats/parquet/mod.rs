@@ -5,6 +5,7 @@
 mod column;
 mod edges;
 mod file;
+mod pages;
 
 use std::borrow::Cow;
 use std::path::Path;
