@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,9 +41,12 @@ impl ChunkReader for Pages {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut page = vec![0; length];
         let wrong = |error| ParquetError::General(format!("{length} bytes from byte {start} on cannot be read: {error}"));
-        self.from(start)?.read_exact(&mut page).map_err(wrong)?;
+        let mut page = Vec::with_capacity(length);
+        let read = self.from(start)?.take(length as u64).read_to_end(&mut page).map_err(wrong)?;
+        if read < length {
+            return Err(wrong(ErrorKind::UnexpectedEof.into()));
+        }
         Ok(page.into())
     }
 }
