@@ -31,6 +31,7 @@ mod pack;
 mod partition;
 #[cfg(all(test, feature = "train"))]
 mod planted;
+pub mod pool;
 pub mod progress;
 pub mod sampler;
 pub mod snapshot;

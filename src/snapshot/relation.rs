@@ -7,7 +7,6 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rayon::prelude::*;
 use relata_schema::{Direction, RelationId};
 
 use super::bucket::{Desk, Rows, sort_bucket};
@@ -17,6 +16,7 @@ use super::gather::{Gathered, Shape};
 use super::times::{self, Coding, Packer};
 use super::writer::{Section, SnapshotWriter};
 use crate::partition::Partition;
+use crate::pool::in_order;
 use crate::spare::Spare;
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ pub(super) struct Found {
 }
 
 /// Edges of buckets that are sorted before any of them is appended.
-const EDGES_AT_ONCE: u64 = 1 << 20;
+const EDGES_AT_ONCE: u64 = 1 << 19;
 
 impl SnapshotWriter {
     /// A relation's edges. One that is never given has none.
@@ -98,39 +98,25 @@ impl SnapshotWriter {
         let near_count = shape.counts[usize::from(direction == Direction::Incoming)];
         let mut sections = self.sections(shape, found, direction, near_count)?;
         // Enough for every thread to have one while another ends, and where buckets are large no more than that.
-        let threads = rayon::current_num_threads();
         let average = (found.edges / from.buckets() as u64).max(1);
-        let at_once = ((EDGES_AT_ONCE / average) as usize).max(threads);
-        let writer = &*self;
+        let at_once = ((EDGES_AT_ONCE / average) as usize).max(rayon::current_num_threads());
         let pool = Pool::default();
-        let mut ready: Vec<Rows> = Vec::new();
-        for first in (0..from.buckets()).step_by(at_once) {
-            let group = first..from.buckets().min(first + at_once);
-            let (written, sorted) = rayon::join(
-                || -> Result<()> {
-                    writer.append(&mut sections, &ready)?;
-                    ready.drain(..).for_each(|rows| pool.rows.give(rows));
-                    Ok(())
-                },
-                || {
-                    let sort = |bucket: usize| {
-                        let nodes = from.nodes(bucket);
-                        let nodes = nodes.start..nodes.end.min(near_count);
-                        let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
-                        sort_bucket(shape, found, direction, from.ends(), nodes, &from.take(bucket)?, &mut rows, &mut desk);
-                        if let Some(other) = pass_on {
-                            rows.pass_on(other, &mut desk)?;
-                        }
-                        pool.desks.give(desk);
-                        Ok(rows)
-                    };
-                    group.into_par_iter().with_max_len(1).map(sort).collect::<Result<Vec<_>>>()
-                },
-            );
-            written?;
-            ready = sorted?;
-        }
-        writer.append(&mut sections, &ready)?;
+        let sort = |bucket: usize| {
+            let nodes = from.nodes(bucket);
+            let nodes = nodes.start..nodes.end.min(near_count);
+            let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
+            sort_bucket(shape, found, direction, from.ends(), nodes, &from.take(bucket)?, &mut rows, &mut desk);
+            if let Some(other) = pass_on {
+                rows.pass_on(other, &mut desk)?;
+            }
+            pool.desks.give(desk);
+            Ok(rows)
+        };
+        in_order(from.buckets(), at_once, sort, |sorted: Vec<Rows>| {
+            self.append(&mut sections, &sorted)?;
+            sorted.into_iter().for_each(|rows| pool.rows.give(rows));
+            Ok(())
+        })?;
         if let (Some(times), Some(packer)) = (&mut sections.times, sections.packer.take()) {
             let mut last = Vec::new();
             packer.finish(&mut last);

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
@@ -13,7 +13,8 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::Type;
-use rayon::{Scope, Yield};
+use rayon::Scope;
+use relata::pool::received;
 use relata_schema::suggestion;
 
 use super::column::{Column, Purpose, fits};
@@ -371,21 +372,6 @@ impl Parts<'_, '_> {
             feed.ask(self.scope);
         }
         Ok(Some(Part { first_row, rows, columns }))
-    }
-}
-
-/// Waits for what another task sends; on a thread of the pool it works meanwhile, or the pool might have nobody to do so.
-fn received<T>(receiver: &Receiver<T>) -> Option<T> {
-    loop {
-        match receiver.try_recv() {
-            Ok(sent) => return Some(sent),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => match rayon::yield_now() {
-                None => return receiver.recv().ok(),
-                Some(Yield::Executed) => {}
-                Some(Yield::Idle) => std::thread::yield_now(),
-            },
-        }
     }
 }
 
