@@ -144,16 +144,6 @@ impl<'m> Partition<'m> {
         }
     }
 
-    /// Words of a record.
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
-    /// How a record holds its ends.
-    pub(crate) fn ends(&self) -> Ends {
-        self.ends
-    }
-
     pub(crate) fn buckets(&self) -> usize {
         self.buckets.len()
     }
@@ -349,7 +339,8 @@ impl<'m> Partition<'m> {
     /// The records of a bucket; it is empty afterwards.
     pub(crate) fn take(&self, bucket: usize) -> Result<Runs<'m>> {
         let Bucket { full, last } = std::mem::take(&mut *self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner));
-        let mut runs = Runs { memory: self.memory, runs: Vec::with_capacity(full.len() + 1) };
+        let Self { memory, ends, width, .. } = *self;
+        let mut runs = Runs { ends, width, memory, runs: Vec::with_capacity(full.len() + 1) };
         for chunk in full {
             runs.runs.push(match chunk {
                 Chunk::Held(words) => {
@@ -377,6 +368,10 @@ vectorised! {
 
 /// The records of a bucket, in runs of whole ones. Their memory serves again when they are dropped.
 pub(crate) struct Runs<'m> {
+    /// How a record holds its ends.
+    pub ends: Ends,
+    /// Words of a record.
+    pub width: usize,
     memory: &'m Memory,
     runs: Vec<Vec<u32>>,
 }
@@ -410,7 +405,7 @@ mod tests {
         }) {
             let memory = Memory::new(folder.path(), allowed);
             let partition = Partition::new(&memory, 300_000, [1000, fars], rest);
-            assert_eq!(partition.ends() == Ends::Apart, fars == u32::MAX);
+            assert_eq!(partition.ends == Ends::Apart, fars == u32::MAX);
             let mut plain: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
             let mut scratch = Scratch::default();
             for piece in 0..30u32 {
@@ -430,9 +425,9 @@ mod tests {
             for bucket in 0..partition.buckets() {
                 let nodes = partition.nodes(bucket);
                 let mut found: BTreeMap<u32, Vec<Vec<u32>>> = BTreeMap::new();
-                for record in partition.take(bucket).unwrap().iter().flat_map(|run| run.chunks(partition.width())) {
-                    let (place, far) = partition.ends().of(record);
-                    let rest = record[partition.ends().words()..].iter().copied();
+                for record in partition.take(bucket).unwrap().iter().flat_map(|run| run.chunks(partition.width)) {
+                    let (place, far) = partition.ends.of(record);
+                    let rest = record[partition.ends.words()..].iter().copied();
                     found.entry(nodes.start + place).or_default().push([far].into_iter().chain(rest).collect());
                 }
                 let mut expected: BTreeMap<u32, _> = plain.range(nodes).map(|(near, records)| (*near, records.clone())).collect();

@@ -10,7 +10,7 @@ use super::gather::Shape;
 use super::relation::Found;
 use super::times::Coding;
 use crate::Result;
-use crate::partition::{Ends, Partition, Scratch};
+use crate::partition::{Ends, Partition, Runs, Scratch};
 use crate::vectorised::vectorised;
 
 /// What a thread needs to sort a bucket and to pass it on.
@@ -85,17 +85,15 @@ vectorised! {
         shape: &Shape,
         found: &Found,
         direction: Direction,
-        ends: Ends,
         nodes: Range<u32>,
-        runs: &[Vec<u32>],
+        runs: &Runs<'_>,
         rows: &mut Rows,
         desk: &mut Desk,
     ) {
         // Buckets of the outgoing direction hold what was gathered, those of the incoming one what was passed on.
         let gathered = direction == Direction::Outgoing;
         let time_words = if gathered { shape.gathered_time_words() } else { found.time_words(shape) };
-        let columns = if gathered { shape.columns.len() } else { found.present.iter().filter(|&&p| p).count() };
-        let width = ends.words() + time_words + columns;
+        let Runs { ends, width, .. } = *runs;
         let columns: Vec<Column<'_>> = (0..shape.columns.len())
             .filter(|&place| found.present[place])
             .enumerate()

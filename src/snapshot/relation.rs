@@ -105,7 +105,7 @@ impl SnapshotWriter {
             let nodes = from.nodes(bucket);
             let nodes = nodes.start..nodes.end.min(near_count);
             let (mut rows, mut desk) = (pool.rows.take().unwrap_or_default(), pool.desks.take().unwrap_or_default());
-            sort_bucket(shape, found, direction, from.ends(), nodes, &from.take(bucket)?, &mut rows, &mut desk);
+            sort_bucket(shape, found, direction, nodes, &from.take(bucket)?, &mut rows, &mut desk);
             if let Some(other) = pass_on {
                 rows.pass_on(other, &mut desk)?;
             }

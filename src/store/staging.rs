@@ -226,8 +226,8 @@ impl Edges {
         let coding = (!self.times.is_empty()).then(|| Coding::of(self.span.first, self.span.last));
         let partition = self.partition(&memory, coding)?;
         write_groups(run, partition.buckets(), writer, spare, |encoding, bucket| {
-            let words = partition.take(bucket)?.concat();
-            let records = Records { words, width: partition.width(), ends: partition.ends(), coding };
+            let runs = partition.take(bucket)?;
+            let records = Records { words: runs.concat(), width: runs.width, ends: runs.ends, coding };
             Ok(records.frames(partition.nodes(bucket), encoding))
         })
     }
