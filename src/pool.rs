@@ -57,7 +57,7 @@ pub(crate) fn in_order<T: Send>(
         for first in (0..count).step_by(at_once) {
             let some = first..count.min(first + at_once);
             while early.range(some.clone()).count() < some.len() {
-                let Some((at, one)) = received(&taken) else { return Ok(()) };
+                let (at, one) = received(&taken).expect("`ask` can send for as long as this waits");
                 early.insert(at, one.unwrap_or_else(|panic| resume_unwind(panic))?);
             }
             let later = early.split_off(&some.end);
