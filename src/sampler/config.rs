@@ -1,4 +1,4 @@
-use relata_schema::{Direction, RelationId, Schema};
+use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
 
 /// How subgraphs are drawn.
@@ -9,12 +9,57 @@ pub struct SamplerConfig {
     pub walk: Walk,
     /// The relations that are followed, each in both directions unless a fanout of 0 names one that is not.
     pub relations: Vec<RelationId>,
-    /// No edge later than this is taken, in the unit of the relations' time attributes.
+    /// Which edges a node takes where it does not take all.
+    pub choice: Choice,
+    /// The same for one relation, in both directions.
+    pub choice_of: Vec<(RelationId, Choice)>,
+    /// Which edges of those that the walk met are listed.
+    pub listed: Listed,
+    /// Edges that are never taken, from either end, whatever their times and attributes: those that a link task asks for.
+    pub excluded: Vec<(RelationId, u32, u32)>,
+    /// Nothing later than this is taken, in the unit of the time attributes; a seed may have one of its own.
     pub cutoff: Option<i64>,
-    /// What a cutoff does with an edge whose time is missing.
+    /// What a cutoff does with what has just its time.
+    pub equal_time: EqualTime,
+    /// What a cutoff does with what has no time.
     pub missing_time: MissingTime,
+    /// For a node type, the time attribute that says since when a node has been there, or that its nodes always were; else it
+    /// is the only one that the type has. With a cutoff, a node that came later is not reached.
+    pub time_of: Vec<(NodeTypeId, Option<AttributeId>)>,
     /// Other subgraphs for another seed.
     pub seed: u64,
+}
+
+/// Which edges a node takes where it does not take all that time allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Choice {
+    /// Any, each set of them equally likely.
+    #[default]
+    Uniform,
+    /// The latest; of those of one time, the ones whose far nodes have the highest numbers. An edge without a time is before
+    /// all others. Of a relation without times, any.
+    Latest,
+    /// One after the other, each with a probability in proportion to its value of this attribute among those left. An edge
+    /// whose value is missing or 0 is never taken. Of a relation without the attribute, any.
+    Weighted(String),
+    /// Those with the highest values of this attribute, of equal ones the earlier in the snapshot; missing ones come last.
+    /// Of a relation without the attribute, any.
+    Top(String),
+}
+
+/// Which edges a subgraph lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listed {
+    /// Those that were drawn, as messages to the nodes that drew them: an edge that both of its ends drew is there twice, once
+    /// in each direction. What PyG calls `directional`, and DGL a block.
+    #[default]
+    Drawn,
+    /// Those that were drawn, each once: from the end that drew it first.
+    Once,
+    /// All edges of the relations followed between the nodes that were met, as far as time allows, each once and outgoing.
+    Induced,
 }
 
 /// Which edges of a node are taken, and where the walk ends.
@@ -54,8 +99,19 @@ pub struct Costs {
     pub edges: Vec<u32>,
 }
 
-/// What a cutoff does with an edge of a relation that has times, where the edge's own is missing. A relation without a
-/// time attribute has no missing times: its edges always were.
+/// What a cutoff does with an edge or node that has just that time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EqualTime {
+    /// It may be taken. The default: a cutoff is the last moment that is known.
+    #[default]
+    Keep,
+    /// It is never taken: what happened at the moment that is predicted says too much of it.
+    Drop,
+}
+
+/// What a cutoff does with an edge of a relation, or a node of a type, that has times, where its own is missing. What has no
+/// time attribute has no missing times: it always was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingTime {
@@ -71,7 +127,19 @@ impl SamplerConfig {
     /// No cutoff, and seed 0: what is drawn then depends on the draw alone.
     pub fn new(walk: Walk, relations: impl IntoIterator<Item = RelationId>) -> Self {
         let relations = relations.into_iter().collect();
-        Self { walk, relations, cutoff: None, missing_time: MissingTime::default(), seed: 0 }
+        Self {
+            walk,
+            relations,
+            choice: Choice::default(),
+            choice_of: Vec::new(),
+            listed: Listed::default(),
+            excluded: Vec::new(),
+            cutoff: None,
+            equal_time: EqualTime::default(),
+            missing_time: MissingTime::default(),
+            time_of: Vec::new(),
+            seed: 0,
+        }
     }
 }
 

@@ -1,22 +1,38 @@
+use std::ops::Range;
+
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
+use super::graph::{From, Graph, Room};
+use super::growing::{Growing, Taken};
 use super::random::{Key, Random};
-use super::steps::Graph;
-use super::subgraph::{Growing, SampledEdge, Subgraph};
-use super::{Costs, Scratch, choice};
+use super::{Costs, choice, node_key};
 use crate::snapshot::Hit;
 
 /// Names the choice of who comes first; above every word that names a node at a hop.
 const TURNS: u64 = u64::MAX;
 
-/// An edge that may be taken.
-pub(super) struct Candidate {
-    relation: RelationId,
-    direction: Direction,
-    position: usize,
-    far: Hit,
-    /// When it is its turn: the round, and the relation's place in each round.
-    turn: (u32, u32),
+/// Memory for the edges of a node.
+#[derive(Default)]
+pub(super) struct Considered {
+    groups: Vec<Group>,
+    chosen: Vec<u32>,
+    order: Vec<u32>,
+    /// By place, whether a node's edges were considered.
+    is_expanded: Vec<bool>,
+    room: Room,
+}
+
+/// Edges of one node in one step that may be taken.
+struct Group {
+    step: usize,
+    base: usize,
+    /// Their offsets, among the chosen; those that were taken stand first.
+    offsets: Range<usize>,
+    taken: usize,
+    /// The order of the groups in each round.
+    turn: u64,
+    /// An edge did not fit.
+    is_full: bool,
 }
 
 /// What is left to spend.
@@ -35,12 +51,12 @@ impl Budget<'_> {
         u64::from(self.costs.nodes[node_type.index()])
     }
 
-    /// Pays for an edge, if there is room for it.
-    fn pay(&mut self, price: u64) -> bool {
-        let fits = price <= self.tokens && self.edges > 0;
+    /// Pays for edges, if there is room for them.
+    fn pay(&mut self, price: u64, edges: u64) -> bool {
+        let fits = price <= self.tokens && edges <= self.edges;
         if fits {
             self.tokens -= price;
-            self.edges -= 1;
+            self.edges -= edges;
         }
         fits
     }
@@ -53,89 +69,165 @@ impl Budget<'_> {
 
 /// The context walk: hop by hop, the nodes of a hop in random order, each takes its edges, until a node's edges do not
 /// all fit into the budget. See the [module](super).
-pub(super) fn walk(graph: &Graph<'_>, key: Key, tokens: u32, costs: &Costs, seeds: &[Hit], scratch: &mut Scratch) -> Subgraph {
-    let Scratch { places, chosen, candidates, is_expanded, .. } = scratch;
-    let mut growing = Growing::from_seeds(seeds, places);
+pub(super) fn walk(
+    graph: &Graph<'_>,
+    key: Key,
+    last: Option<i64>,
+    (tokens, costs): (u32, &Costs),
+    growing: &mut Growing,
+    memory: &mut Considered,
+) {
     let mut budget = Budget { costs, tokens: u64::from(tokens), edges: u64::from(tokens) };
-    let price: u64 = growing.drawn.nodes.iter().map(|seed| budget.node(seed.node_type)).sum();
+    let price: u64 = growing.nodes().iter().map(|seed| budget.node(seed.node_type)).sum();
     budget.tokens = budget.tokens.saturating_sub(price);
-    is_expanded.clear();
-    for hop in 0..graph.hops() {
-        let first = is_expanded.len();
-        let mut order: Vec<usize> = (first..growing.drawn.nodes.len()).collect();
-        is_expanded.resize(growing.drawn.nodes.len(), false);
+    memory.is_expanded.clear();
+    for hop in 0..graph.steps.hops {
+        let (first, end) = (memory.is_expanded.len(), growing.nodes().len());
+        let mut order = std::mem::take(&mut memory.order);
+        order.clear();
+        order.extend(first as u32..end as u32);
+        memory.is_expanded.resize(end, false);
         let turns = key.with(TURNS).with(hop as u64);
         turns.random().shuffle(&mut order);
-        // The last hop's nodes are known by identity only, and cost nothing.
-        let shown = hop + 1 < graph.hops();
-        for near in order {
-            if budget.tokens == 0 {
-                return growing.drawn;
+        let goes_on = order.iter().all(|&near| {
+            budget.tokens > 0 && {
+                let node = growing.nodes()[near as usize].hit();
+                memory.consider(graph, (node_key(key, hop, node), hop), (near, node), last, &budget, growing);
+                memory.is_expanded[near as usize] = true;
+                memory.take(graph, turns, near, hop, &mut budget, growing)
             }
-            let node = growing.drawn.nodes[near].hit();
-            candidates.clear();
-            // What they cost if every node at their far ends is new.
-            let mut most = 0;
-            for fan in graph.fans(node) {
-                let (relation, direction) = (fan.step.relation, fan.step.direction);
-                // One more than there is room for: where they do not fit, that is seen, and no more are looked at.
-                let room = usize::try_from(budget.room(relation) + 1).unwrap_or(usize::MAX);
-                // An edge to a node that was expanded before was a candidate there; a loop is one going out.
-                let is_candidate = |position| {
-                    let far = fan.far(position);
-                    if far == node {
-                        return direction == Direction::Outgoing;
-                    }
-                    growing.place(far).and_then(|place| is_expanded.get(place as usize)) != Some(&true)
-                };
-                let mut random = choice(key, hop, node, fan.step).random();
-                random.choose(fan.allowed.clone(), fan.step.most[hop].min(room), is_candidate, chosen);
-                let price = budget.edge(relation) + if shown { budget.node(fan.step.far) } else { 0 };
-                most += price * chosen.len() as u64;
-                let turn = (0, 0);
-                let edges =
-                    chosen.iter().map(|&position| Candidate { relation, direction, position, far: fan.far(position), turn });
-                candidates.extend(edges);
-            }
-            is_expanded[near] = true;
-            if most > budget.tokens || candidates.len() as u64 > budget.edges {
-                deal(candidates, &mut turns.with(near as u64).random());
-            }
-            let start = growing.drawn.edges.len();
-            // The relations and directions of which an edge did not fit.
-            let mut full = Vec::new();
-            for candidate in candidates.iter() {
-                let &Candidate { relation, direction, position, far, .. } = candidate;
-                if full.contains(&(relation, direction)) {
-                    continue;
-                }
-                let is_paid = !shown || growing.place(far).is_some();
-                let price = budget.edge(relation) + if is_paid { 0 } else { budget.node(far.node_type) };
-                if !budget.pay(price) {
-                    full.push((relation, direction));
-                    continue;
-                }
-                let far = growing.node(far, hop + 1);
-                growing.drawn.edges.push(SampledEdge { relation, direction, position: position as u64, near: near as u32, far });
-            }
-            growing.drawn.edges[start..].sort_unstable();
-            if !full.is_empty() {
-                return growing.drawn;
-            }
+        });
+        memory.order = order;
+        if !goes_on {
+            return;
         }
     }
-    growing.drawn
 }
 
-/// Gives the relations turns: in each round, one edge of each relation and direction that has any left, in a random order
-/// of them, and each one's edges in a random order.
-fn deal(candidates: &mut [Candidate], random: &mut Random) {
-    for group in candidates.chunk_by_mut(|one, other| (one.relation, one.direction) == (other.relation, other.direction)) {
-        random.shuffle(group);
-        let place = random.word() as u32;
-        for (round, candidate) in group.iter_mut().enumerate() {
-            candidate.turn = (round as u32, place);
+impl Considered {
+    /// Chooses the edges that a node would take.
+    fn consider(
+        &mut self,
+        graph: &Graph<'_>,
+        (key, hop): (Key, usize),
+        (near, node): (u32, Hit),
+        last: Option<i64>,
+        budget: &Budget<'_>,
+        growing: &Growing,
+    ) {
+        let Self { groups, chosen, is_expanded, room, .. } = self;
+        groups.clear();
+        chosen.clear();
+        for at in graph.steps.of(node.node_type) {
+            let step = &graph.steps.steps[at];
+            // One more than there is room for: where they do not fit, that is seen, and no more are looked at.
+            let most = step.most[hop].min(usize::try_from(budget.room(step.relation) + 1).unwrap_or(usize::MAX));
+            let allowed = graph.allowed(at, node.node, last);
+            if most == 0 || allowed.is_empty() {
+                continue;
+            }
+            let (base, start) = (allowed.start, chosen.len());
+            let from = From { step: at, node: node.node, allowed, last };
+            // An edge to a node that was expanded before was a candidate there; a loop is one going out.
+            let is_candidate = |far: u32| match growing.place(Hit { node_type: step.far, node: far }) {
+                Some(place) if place == near => step.direction == Direction::Outgoing,
+                Some(place) => is_expanded.get(place as usize) != Some(&true),
+                None => true,
+            };
+            graph.choose_if(&from, most, choice(key, step), is_candidate, room, chosen);
+            if chosen.len() > start {
+                groups.push(Group { step: at, base, offsets: start..chosen.len(), taken: 0, turn: 0, is_full: false });
+            }
         }
     }
-    candidates.sort_unstable_by_key(|candidate| (candidate.turn, candidate.relation, candidate.direction));
+
+    /// Takes what was chosen, as far as the budget goes; says whether it was all.
+    fn take(
+        &mut self,
+        graph: &Graph<'_>,
+        turns: Key,
+        near: u32,
+        hop: usize,
+        budget: &mut Budget<'_>,
+        growing: &mut Growing,
+    ) -> bool {
+        // The last hop's nodes are known by identity only, and cost nothing.
+        let shown = hop + 1 < graph.steps.hops;
+        let prices = |budget: &Budget<'_>, step: usize| {
+            let step = &graph.steps.steps[step];
+            (budget.edge(step.relation), if shown { budget.node(step.far) } else { 0 })
+        };
+        // What they cost if every node at their far ends is new.
+        let most: u64 = self
+            .groups
+            .iter()
+            .map(|group| {
+                let (edge, node) = prices(budget, group.step);
+                (edge + node) * group.offsets.len() as u64
+            })
+            .sum();
+        let fits = most <= budget.tokens && self.chosen.len() as u64 <= budget.edges;
+        if !fits {
+            self.deal(
+                graph,
+                &mut turns.with(u64::from(near)).random(),
+                |budget, step, growing, position| {
+                    let (edge, node) = prices(budget, step);
+                    let is_new = node > 0 && growing.place(graph.far_hit(step, position)).is_none();
+                    edge + if is_new { node } else { 0 }
+                },
+                (near, hop),
+                budget,
+                growing,
+            );
+        }
+        for group in &self.groups {
+            let offsets = if fits { group.offsets.clone() } else { group.offsets.start..group.offsets.start + group.taken };
+            let before = growing.nodes().len();
+            growing.take(graph, &Taken { step: group.step, near, base: group.base, offsets: &self.chosen[offsets] }, hop + 1);
+            if fits {
+                let (edge, node) = prices(budget, group.step);
+                let new = (growing.nodes().len() - before) as u64;
+                budget.pay(edge * group.offsets.len() as u64 + node * new, group.offsets.len() as u64);
+            }
+        }
+        !self.groups.iter().any(|group| group.is_full)
+    }
+
+    /// Gives the relations turns: in each round, one edge of each relation and direction that has any left, in a random order
+    /// of them, and each one's edges in a random order; until one does not fit.
+    fn deal(
+        &mut self,
+        graph: &Graph<'_>,
+        random: &mut Random,
+        price: impl Fn(&Budget<'_>, usize, &Growing, usize) -> u64,
+        (_near, hop): (u32, usize),
+        budget: &mut Budget<'_>,
+        growing: &mut Growing,
+    ) {
+        self.groups.iter_mut().for_each(|group| group.turn = random.word());
+        self.groups.sort_unstable_by_key(|group| (group.turn, group.step));
+        loop {
+            let mut is_any = false;
+            for group in &mut self.groups {
+                let left = group.offsets.start + group.taken..group.offsets.end;
+                if group.is_full || left.is_empty() {
+                    continue;
+                }
+                self.chosen.swap(left.start, left.start + random.below(left.len() as u64) as usize);
+                let position = group.base + self.chosen[left.start] as usize;
+                if budget.pay(price(budget, group.step, growing, position), 1) {
+                    growing.node(graph.far_hit(group.step, position), hop + 1);
+                    group.taken += 1;
+                    is_any = true;
+                } else {
+                    group.is_full = true;
+                }
+            }
+            if !is_any {
+                break;
+            }
+        }
+        self.groups.sort_unstable_by_key(|group| group.step);
+    }
 }

@@ -53,28 +53,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod buffer;
 mod config;
 mod context;
+mod distinct;
+mod graph;
+mod growing;
+mod listed;
 mod neighbour;
 mod places;
+mod prefetch;
 pub mod random;
+mod ranked;
 mod steps;
 mod subgraph;
+mod wide;
 
 #[cfg(test)]
 mod tests;
 
-use rayon::prelude::*;
-use relata_schema::Direction;
+use std::sync::Arc;
 
-pub use config::{Costs, MissingTime, SamplerConfig, Walk};
+use rayon::prelude::*;
+
+pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, SamplerConfig, Walk};
 pub use steps::MOST_HOPS;
-pub use subgraph::{SampledEdge, SampledNode, Subgraph};
+pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 
 use crate::snapshot::{Hit, Snapshot};
+use crate::spare::Spare;
 use crate::{Error, Result};
+use graph::{Excluded, Graph};
+use growing::Growing;
 use random::Key;
-use steps::{Graph, Step, Steps};
+use steps::{Step, Steps};
 
 /// Draws subgraphs from a snapshot. See the [module](self).
 #[derive(Clone)]
@@ -82,27 +94,33 @@ pub struct Sampler {
     snapshot: Snapshot,
     config: SamplerConfig,
     steps: Steps,
+    excluded: Excluded,
     key: Key,
+    spare: Arc<Spare<Scratch>>,
 }
+
+/// Seeds that a thread draws at a time.
+const TOGETHER: usize = 16;
 
 /// Memory that is used again from one subgraph to the next.
 #[derive(Default)]
 struct Scratch {
-    places: places::Places,
-    chosen: Vec<usize>,
-    firsts: Vec<usize>,
-    candidates: Vec<context::Candidate>,
-    is_expanded: Vec<bool>,
+    growing: Growing,
+    rows: neighbour::Rows,
+    considered: context::Considered,
 }
 
 impl Sampler {
     /// # Errors
     /// [`Error::Setting`] names what cannot be: a relation that the schema does not have, no hops or more than 64, no tokens, a
-    /// fanout or width of a relation that is not followed, costs that are not one a type.
+    /// fanout or width of a relation that is not followed, costs that are not one a type, a choice by what is not there.
     pub fn new(snapshot: &Snapshot, config: SamplerConfig) -> Result<Self> {
         let steps = Steps::resolve(snapshot.schema(), &config)?;
+        let excluded = Excluded::resolve(snapshot, &config)?;
         let key = Key::new("relata sampler", config.seed);
-        Ok(Self { snapshot: snapshot.clone(), config, steps, key })
+        let sampler = Self { snapshot: snapshot.clone(), config, steps, excluded, key, spare: Arc::default() };
+        sampler.graph().check_weights(snapshot)?;
+        Ok(sampler)
     }
 
     /// What it draws from.
@@ -121,7 +139,15 @@ impl Sampler {
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample(&self, seeds: &[Hit], draw: u64) -> Result<Subgraph> {
         self.check(seeds)?;
-        Ok(self.drawn(&self.graph(), seeds, draw, &mut Scratch::default()))
+        self.with_scratch(|scratch| self.drawn(&self.graph(), seeds, self.config.cutoff, draw, scratch))
+    }
+
+    /// One subgraph around the seeds of each batch: what [`sample`](Self::sample) gives for it, drawn in parallel.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    pub fn sample_batches<S: AsRef<[Hit]> + Sync>(&self, batches: &[S], draw: u64) -> Result<Vec<Subgraph>> {
+        batches.par_iter().map(|seeds| self.sample(seeds.as_ref(), draw)).collect()
     }
 
     /// For each seed, in their order, a subgraph of its own: drawn in parallel, and the same whatever other seeds there are.
@@ -129,22 +155,63 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample_each(&self, seeds: &[Hit], draw: u64) -> Result<Vec<Subgraph>> {
-        self.check(seeds)?;
+        self.each(seeds, draw, |&seed| (seed, self.config.cutoff))
+    }
+
+    /// The same, each seed with a cutoff of its own in place of the configuration's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    pub fn sample_each_until(&self, seeds: &[(Hit, i64)], draw: u64) -> Result<Vec<Subgraph>> {
+        self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)))
+    }
+
+    fn each<S: Sync>(&self, seeds: &[S], draw: u64, seed: impl Fn(&S) -> (Hit, Option<i64>) + Sync) -> Result<Vec<Subgraph>> {
         let graph = self.graph();
-        let one = |scratch: &mut Scratch, seed| self.drawn(&graph, std::slice::from_ref(seed), draw, scratch);
-        Ok(seeds.par_iter().map_init(Scratch::default, one).collect())
+        // Some at a time, so that a thread takes its memory once for all of them.
+        let drawn: Result<Vec<Vec<Subgraph>>> = seeds
+            .par_chunks(TOGETHER)
+            .map(|seeds| {
+                self.with_scratch(|scratch| {
+                    let one = |one: &S| {
+                        let (seed, cutoff) = seed(one);
+                        self.check(&[seed])?;
+                        self.drawn(&graph, &[seed], cutoff, draw, scratch)
+                    };
+                    seeds.iter().map(one).collect()
+                })
+            })
+            .collect();
+        Ok(drawn?.into_iter().flatten().collect())
     }
 
     fn graph(&self) -> Graph<'_> {
-        Graph::new(&self.snapshot, &self.steps, &self.config)
+        Graph::new(&self.snapshot, &self.steps, &self.config, &self.excluded)
     }
 
-    fn drawn(&self, graph: &Graph<'_>, seeds: &[Hit], draw: u64, scratch: &mut Scratch) -> Subgraph {
+    fn with_scratch<T>(&self, use_it: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut scratch = self.spare.take().unwrap_or_default();
+        let outcome = use_it(&mut scratch);
+        self.spare.give(scratch);
+        outcome
+    }
+
+    fn drawn(&self, graph: &Graph<'_>, seeds: &[Hit], cutoff: Option<i64>, draw: u64, scratch: &mut Scratch) -> Result<Subgraph> {
         let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
+        let last = graph.last(cutoff);
+        let Scratch { growing, rows, considered } = scratch;
+        growing.begin(seeds, &graph.counts);
         match &self.config.walk {
-            Walk::Neighbour { .. } => neighbour::walk(graph, key, seeds, scratch),
-            Walk::Context { tokens, costs, .. } => context::walk(graph, key, *tokens, costs, seeds, scratch),
+            Walk::Neighbour { .. } => neighbour::walk(graph, key, last, growing, rows),
+            Walk::Context { tokens, costs, .. } => context::walk(graph, key, last, (*tokens, costs), growing, considered),
         }
+        let mut subgraph = growing.finish()?;
+        match self.config.listed {
+            Listed::Drawn => {}
+            Listed::Once => listed::once(graph, &mut subgraph),
+            Listed::Induced => listed::induced(graph, last, growing, &mut subgraph),
+        }
+        Ok(subgraph)
     }
 
     fn check(&self, seeds: &[Hit]) -> Result<()> {
@@ -170,7 +237,12 @@ fn word(hop: usize, node: Hit) -> u64 {
     (hop as u64) << 48 | u64::from(node.node_type.0) << 32 | u64::from(node.node)
 }
 
-/// What names the choice among the edges of one node in one step.
-fn choice(key: Key, hop: usize, node: Hit, step: &Step) -> Key {
-    key.with(word(hop, node)).with(u64::from(step.relation.0) << 1 | u64::from(step.direction == Direction::Incoming))
+/// What names the choices of a node at a hop.
+fn node_key(key: Key, hop: usize, node: Hit) -> Key {
+    key.with(word(hop, node))
+}
+
+/// What names the choice among a node's edges in one step.
+fn choice(key: Key, step: &Step) -> Key {
+    key.mixed(step.word)
 }

@@ -1,40 +1,119 @@
-use super::random::Key;
-use super::steps::Graph;
-use super::subgraph::{Growing, SampledEdge, Subgraph};
-use super::{Scratch, choice};
-use crate::snapshot::Hit;
+use std::ops::Range;
 
-/// The neighbour walk: each node of a hop draws, of each relation and direction, as many of the edges that time allows as
-/// the fanout of the hop says. See the [module](super).
-pub(super) fn walk(graph: &Graph<'_>, key: Key, seeds: &[Hit], scratch: &mut Scratch) -> Subgraph {
-    let Scratch { places, chosen, firsts, .. } = scratch;
-    let mut growing = Growing::from_seeds(seeds, places);
-    // For each node that has drawn, its first edge. Nodes draw in the order of their places.
-    firsts.clear();
-    for hop in 0..graph.hops() {
-        for near in firsts.len()..growing.drawn.nodes.len() {
-            firsts.push(growing.drawn.edges.len());
-            let node = growing.drawn.nodes[near].hit();
-            for fan in graph.fans(node) {
-                let (relation, direction, back) = (fan.step.relation, fan.step.direction, fan.step.back);
-                let mut random = choice(key, hop, node, fan.step).random();
-                random.choose(fan.allowed.clone(), fan.step.most[hop], |_| true, chosen);
-                for &position in chosen.iter() {
-                    let far = growing.node(fan.far(position), hop + 1);
-                    // The far end may have drawn the same edge. What it drew stands in order.
-                    if let Some(&first) = firsts.get(far as usize) {
-                        let end = firsts.get(far as usize + 1).copied().unwrap_or(growing.drawn.edges.len());
-                        let sought = (relation, back, fan.twin(position) as u64);
-                        let drawn = &growing.drawn.edges[first..end];
-                        if drawn.binary_search_by_key(&sought, |edge| (edge.relation, edge.direction, edge.position)).is_ok() {
-                            continue;
-                        }
+use super::graph::{From, Graph, Room};
+use super::growing::{Growing, Taken};
+use super::node_key;
+use super::prefetch::prefetch;
+use super::random::Key;
+use super::subgraph::SampledNode;
+use super::wide::with_wide_registers;
+
+/// Memory for rows whose edges were chosen and are not taken yet.
+#[derive(Default)]
+pub(super) struct Rows {
+    waiting: [Row; WAITING],
+    room: Room,
+}
+
+/// The edges of one node in one step.
+#[derive(Default)]
+struct Row {
+    near: u32,
+    step: usize,
+    key: Key,
+    node: u32,
+    /// How many are taken at most.
+    most: usize,
+    /// Their positions.
+    all: Range<usize>,
+    /// Where the last that time allows may stand.
+    guess: usize,
+    /// The position of the first that time allows.
+    base: usize,
+    /// Which of them are taken.
+    chosen: Vec<u32>,
+}
+
+/// Rows that wait until the memory has answered. Of each node and step the row is found and its times are asked for; some rows
+/// later it is chosen from, and the far nodes are asked for; some rows later these are taken. A power of two.
+const WAITING: usize = 16;
+
+/// Rows between finding one and choosing from it.
+const UNTIL_CHOSEN: usize = 6;
+
+/// Rows between finding one and taking what was chosen.
+const UNTIL_TAKEN: usize = 14;
+
+/// How many nodes ahead the places of their rows are asked for.
+const AHEAD: usize = 8;
+
+with_wide_registers! {
+    /// The neighbour walk: each node of a hop draws, of each relation and direction, as many of the edges that time allows as
+    /// the fanout of the hop says. See the [module](super).
+    pub(super) fn walk(graph: &Graph<'_>, key: Key, last: Option<i64>, growing: &mut Growing, memory: &mut Rows) {
+        let Rows { waiting, room } = memory;
+        let mut begun = 0;
+        for hop in 0..graph.steps.hops {
+            let ends = growing.nodes().len();
+            let fanouts = &graph.steps.fanouts[hop];
+            let mut rows = 0;
+            growing.nodes()[begun..].iter().take(AHEAD).for_each(|&node| ask(graph, node));
+            for near in begun..ends {
+                let nodes = &growing.nodes()[..ends];
+                if let Some(&ahead) = nodes.get(near + AHEAD) {
+                    ask(graph, ahead);
+                }
+                let node = nodes[near].hit();
+                let key = node_key(key, hop, node);
+                for step in graph.steps.of(node.node_type) {
+                    let hot = &graph.hot[step];
+                    let (all, most) = (hot.row(node.node), fanouts[step]);
+                    if most == 0 || all.is_empty() {
+                        continue;
                     }
-                    let (position, near) = (position as u64, near as u32);
-                    growing.drawn.edges.push(SampledEdge { relation, direction, position, near, far });
+                    let row = &mut waiting[rows % WAITING];
+                    row.guess = graph.guess(step, &all, last);
+                    (row.near, row.step, row.node) = (near as u32, step, node.node);
+                    (row.all, row.most, row.key) = (all, most, key.mixed(hot.word));
+                    if let Some(at) = rows.checked_sub(UNTIL_CHOSEN) {
+                        choose(graph, last, &mut waiting[at % WAITING], room);
+                    }
+                    if let Some(at) = rows.checked_sub(UNTIL_TAKEN) {
+                        take(graph, growing, &waiting[at % WAITING], hop);
+                    }
+                    rows += 1;
                 }
             }
+            for at in rows.saturating_sub(UNTIL_CHOSEN)..rows {
+                choose(graph, last, &mut waiting[at % WAITING], room);
+            }
+            for at in rows.saturating_sub(UNTIL_TAKEN)..rows {
+                take(graph, growing, &waiting[at % WAITING], hop);
+            }
+            begun = ends;
         }
     }
-    growing.drawn
+}
+
+/// Asks for the places of a node's rows.
+#[inline(always)]
+fn ask(graph: &Graph<'_>, node: SampledNode) {
+    graph.hot[graph.steps.of(node.node_type)].iter().for_each(|hot| hot.ask(node.node));
+}
+
+/// Chooses from a row, and asks for the far ends.
+#[inline(always)]
+fn choose(graph: &Graph<'_>, last: Option<i64>, row: &mut Row, room: &mut Room) {
+    let allowed = graph.allowed_of(row.step, row.all.clone(), last, row.guess);
+    row.base = allowed.start;
+    row.chosen.clear();
+    graph.choose(From { step: row.step, node: row.node, allowed, last }, row.most, row.key, room, &mut row.chosen);
+    let targets = &graph.hot[row.step].targets[row.base..];
+    row.chosen.iter().for_each(|&offset| prefetch(targets, offset as usize));
+}
+
+#[inline(always)]
+fn take(graph: &Graph<'_>, growing: &mut Growing, row: &Row, hop: usize) {
+    let &Row { near, step, base, ref chosen, .. } = row;
+    growing.take(graph, &Taken { step, near, base, offsets: chosen }, hop + 1);
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What a choice is for, as 64 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key(u64);
 
 impl Key {
@@ -26,9 +26,28 @@ impl Key {
     }
 
     /// The key of one thing among those that this key is for. The order of calls matters.
+    #[inline]
     #[must_use]
     pub fn with(self, word: u64) -> Self {
-        Self(mix(self.0 ^ mix(word.wrapping_add(GOLDEN))))
+        self.mixed(Self::mixture(word))
+    }
+
+    /// What [`with`](Self::with) makes of a word first: the same for all keys.
+    pub(super) fn mixture(word: u64) -> Mixture {
+        Mixture(mix(word.wrapping_add(GOLDEN)))
+    }
+
+    /// [`with`](Self::with) the word of a mixture.
+    #[inline]
+    #[must_use]
+    pub(super) fn mixed(self, word: Mixture) -> Self {
+        Self(mix(self.0 ^ word.0))
+    }
+
+    /// Short numbers of this key.
+    #[inline]
+    pub(super) fn draws(self) -> Draws {
+        Draws { key: self.0 }
     }
 
     /// The numbers of this key, from the first.
@@ -36,6 +55,47 @@ impl Key {
         Random { state: self.0 }
     }
 }
+
+/// Numbers of 32 bits, each at its place: a hash of the place and the key's lower half, hashed again with its upper half.
+/// Sixteen of them are made at once in registers of 512 bits.
+///
+/// Source of the hash: C. Wellons, "Prospecting for hash functions", 2018, <https://nullprogram.com/blog/2018/07/31/>
+/// (`lowbias32`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draws {
+    key: u64,
+}
+
+/// The factors of the hash of [`Draws`].
+pub(super) const SHORT_MIX: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
+/// How far neighbouring places of [`Draws`] are apart: 2³² divided by the golden ratio, odd.
+pub(super) const SHORT_GOLDEN: u32 = 0x9e37_79b9;
+
+impl Draws {
+    /// The lower and upper half of the key.
+    #[inline]
+    pub(super) fn halves(self) -> [u32; 2] {
+        [self.key as u32, (self.key >> 32) as u32]
+    }
+
+    /// The number at a place.
+    #[inline]
+    pub(super) fn at(self, place: u32) -> u32 {
+        let [low, high] = self.halves();
+        short_mix(short_mix(low.wrapping_add(place.wrapping_mul(SHORT_GOLDEN))) ^ high)
+    }
+}
+
+#[inline]
+fn short_mix(mut word: u32) -> u32 {
+    word = (word ^ (word >> 16)).wrapping_mul(SHORT_MIX[0]);
+    word = (word ^ (word >> 15)).wrapping_mul(SHORT_MIX[1]);
+    word ^ (word >> 16)
+}
+
+/// A word, mixed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mixture(u64);
 
 /// SplitMix64: number i is a mixture of key + i × 2⁶⁴ / φ, so it is a counter that is hashed.
 ///
@@ -48,6 +108,7 @@ pub struct Random {
 
 impl Random {
     /// The next 64 bits.
+    #[inline]
     pub fn word(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
@@ -128,6 +189,7 @@ impl Random {
 }
 
 /// SplitMix64's finaliser: one to one, and every bit of the input changes about half of the output's.
+#[inline]
 fn mix(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

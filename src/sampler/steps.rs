@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use relata_schema::{AttributeKind, Direction, NodeTypeId, RelationId, Schema};
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema};
 
-use super::{Costs, MissingTime, SamplerConfig, Walk};
-use crate::snapshot::{Adjacency, Hit, Snapshot};
+use super::random::{Key, Mixture};
+use super::{Choice, Costs, SamplerConfig, Walk};
 use crate::{Error, Result};
 
 /// Steps from a seed at most: beyond, no graph of biology has anything new.
@@ -21,17 +21,33 @@ pub(super) struct Step {
     pub(super) far: NodeTypeId,
     /// For each hop, how many edges a node takes at most.
     pub(super) most: Vec<usize>,
+    /// Which edges it takes where it does not take all.
+    pub(super) choice: Chosen,
     /// Whether its edges have times.
-    is_timed: bool,
+    pub(super) is_timed: bool,
+    /// Names it among a node's choices.
+    pub(super) word: Mixture,
+}
+
+/// A [`Choice`] of a relation that has what it is made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    Uniform,
+    Latest,
+    Weighted(AttributeId),
+    Top(AttributeId),
 }
 
 /// All steps, by the node type that they start from, then by relation and direction.
 #[derive(Clone, Debug)]
 pub(super) struct Steps {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// For each node type, its steps.
     of: Vec<Range<usize>>,
-    hops: usize,
+    /// Steps from a seed.
+    pub(super) hops: usize,
+    /// For each hop, of each step, how many edges a node takes at most.
+    pub(super) fanouts: Vec<Vec<usize>>,
 }
 
 impl Steps {
@@ -97,13 +113,22 @@ impl Steps {
                 }
             }
         }
+        choose_by(schema, config, &relations, &mut steps)?;
         let near = |step: &Step| schema.edge(step.relation).near(step.direction);
         steps.sort_by_key(|step| (near(step), step.relation, step.direction));
         let of = schema
             .node_type_ids()
             .map(|id| steps.partition_point(|step| near(step) < id)..steps.partition_point(|step| near(step) <= id));
         let of = of.collect();
-        Ok(Self { steps, of, hops })
+        let fanouts = (0..hops).map(|hop| steps.iter().map(|step| step.most[hop]).collect()).collect();
+        Ok(Self { steps, of, hops, fanouts })
+    }
+
+    /// The numbers of a node type's steps.
+    #[inline(always)]
+    pub(super) fn of(&self, node_type: NodeTypeId) -> Range<usize> {
+        let Range { start, end } = self.of[node_type.index()];
+        start..end
     }
 }
 
@@ -119,8 +144,71 @@ fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> + use
         back: if symmetric { direction } else { direction.reverse() },
         far,
         most: Vec::new(),
+        choice: Chosen::Uniform,
         is_timed,
+        word: Key::mixture(u64::from(id.0) << 1 | u64::from(direction == Direction::Incoming)),
     })
+}
+
+/// What a choice is for a relation; nothing where the relation does not have what it is made by.
+fn chosen(schema: &Schema, id: RelationId, choice: &Choice) -> Option<Chosen> {
+    let relation = schema.edge(id);
+    let number = |name: &str| {
+        let is_number = |kind| !matches!(kind, AttributeKind::Category | AttributeKind::Time);
+        let found = (0..).map(AttributeId).zip(&relation.attributes);
+        found.filter(|(_, known)| known.name == name && is_number(known.kind)).map(|(id, _)| id).next()
+    };
+    match choice {
+        Choice::Uniform => Some(Chosen::Uniform),
+        Choice::Latest => {
+            relation.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time).then_some(Chosen::Latest)
+        }
+        Choice::Weighted(name) => number(name).map(Chosen::Weighted),
+        Choice::Top(name) => number(name).map(Chosen::Top),
+    }
+}
+
+/// Resolves the choices of all steps.
+fn choose_by(schema: &Schema, config: &SamplerConfig, relations: &[RelationId], steps: &mut [Step]) -> Result<()> {
+    let none = |setting_name: String, relations: &[RelationId], choice: &Choice| {
+        let (found, what) = match choice {
+            Choice::Weighted(name) | Choice::Top(name) => (format!("`{name}`"), "number attribute"),
+            Choice::Uniform | Choice::Latest => ("latest".to_owned(), "time attribute"),
+        };
+        let is_one = |kind: AttributeKind| match choice {
+            Choice::Latest | Choice::Uniform => kind == AttributeKind::Time,
+            _ => !matches!(kind, AttributeKind::Category | AttributeKind::Time),
+        };
+        let attributes = relations.iter().flat_map(|&id| &schema.edge(id).attributes);
+        let mut names: Vec<&str> = attributes.filter(|known| is_one(known.kind)).map(|known| known.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let known = match names.as_slice() {
+            [] => format!("a {what}, and there is none"),
+            names => format!("a {what}: {}", names.join(", ")),
+        };
+        setting(setting_name, found, known)
+    };
+    let mut is_met = false;
+    for step in steps.iter_mut() {
+        if let Some(found) = chosen(schema, step.relation, &config.choice) {
+            step.choice = found;
+            is_met = true;
+        }
+    }
+    if !is_met && !steps.is_empty() {
+        return Err(none("choice".to_owned(), relations, &config.choice));
+    }
+    for (at, (relation, choice)) in config.choice_of.iter().enumerate() {
+        check_followed("choice_of", schema, relations, *relation)?;
+        let title = || format!("choice_of {}", schema.relation_title(*relation));
+        if config.choice_of[..at].iter().any(|(named, _)| named == relation) {
+            return Err(setting(title(), "the same twice".to_owned(), "each once".to_owned()));
+        }
+        let found = chosen(schema, *relation, choice).ok_or_else(|| none(title(), &[*relation], choice))?;
+        steps.iter_mut().filter(|step| step.relation == *relation).for_each(|step| step.choice = found);
+    }
+    Ok(())
 }
 
 fn check_followed(name: &str, schema: &Schema, relations: &[RelationId], relation: RelationId) -> Result<()> {
@@ -146,94 +234,6 @@ fn check_costs(schema: &Schema, costs: &Costs) -> Result<()> {
     Ok(())
 }
 
-fn setting(name: impl Into<String>, found: String, expected: String) -> Error {
+pub(super) fn setting(name: impl Into<String>, found: String, expected: String) -> Error {
     Error::Setting { setting: name.into(), found, expected }
-}
-
-/// The steps on a snapshot: what a walk reads of the graph.
-pub(super) struct Graph<'s> {
-    steps: &'s Steps,
-    /// For each step, its adjacency and that of the step back.
-    adjacencies: Vec<(Adjacency<'s>, Adjacency<'s>)>,
-    cutoff: Option<i64>,
-    missing_time: MissingTime,
-}
-
-/// The edges of one node in one step.
-pub(super) struct Fan<'g> {
-    pub(super) step: &'g Step,
-    /// The positions that time allows.
-    pub(super) allowed: Range<usize>,
-    near: u32,
-    adjacency: Adjacency<'g>,
-    back: Adjacency<'g>,
-}
-
-impl<'s> Graph<'s> {
-    pub(super) fn new(snapshot: &'s Snapshot, steps: &'s Steps, config: &SamplerConfig) -> Self {
-        let adjacencies = steps.steps.iter().map(|step| {
-            (snapshot.adjacency(step.relation, step.direction), snapshot.adjacency(step.relation, step.direction.reverse()))
-        });
-        Self { steps, adjacencies: adjacencies.collect(), cutoff: config.cutoff, missing_time: config.missing_time }
-    }
-
-    /// Steps from a seed.
-    pub(super) fn hops(&self) -> usize {
-        self.steps.hops
-    }
-
-    /// A node's edges: a fan for each step, by relation and direction.
-    pub(super) fn fans(&self, node: Hit) -> impl Iterator<Item = Fan<'_>> {
-        let range = self.steps.of[node.node_type.index()].clone();
-        self.steps.steps[range.clone()].iter().zip(&self.adjacencies[range]).map(move |(step, &(adjacency, back))| Fan {
-            step,
-            allowed: self.allowed(step, &adjacency, node.node),
-            near: node.node,
-            adjacency,
-            back,
-        })
-    }
-
-    /// Times of a node's edges ascend, missing ones first, so what a cutoff allows is one range.
-    fn allowed(&self, step: &Step, adjacency: &Adjacency<'_>, node: u32) -> Range<usize> {
-        let Some(cutoff) = self.cutoff.filter(|_| step.is_timed) else { return adjacency.range(node) };
-        let range = adjacency.range_until(node, cutoff);
-        let start = match self.missing_time {
-            MissingTime::Keep => range.start,
-            // No edge of the relation has a time.
-            MissingTime::Drop if adjacency.times.is_empty() => range.end,
-            MissingTime::Drop => adjacency.times.partition_point(range.clone(), |time| time == i64::MIN),
-        };
-        start..range.end
-    }
-}
-
-impl Fan<'_> {
-    /// The node at the other end of an edge.
-    pub(super) fn far(&self, position: usize) -> Hit {
-        Hit { node_type: self.step.far, node: self.adjacency.targets[position] }
-    }
-
-    /// The position of the same edge among those of its far node, in the step back.
-    ///
-    /// A node's edges are in the order of time, far node, attributes. So the edges that share both ends and the time stand
-    /// together at either end, in one order: that of their attributes. Where those are equal too, they are one as good as
-    /// another, and are told apart by this order.
-    pub(super) fn twin(&self, position: usize) -> usize {
-        let time = self.adjacency.times.raw(position);
-        let far = self.adjacency.targets[position];
-        let rank = position.saturating_sub(first(&self.adjacency, self.near, time, far));
-        first(&self.back, far, time, self.near) + rank
-    }
-}
-
-/// The first of a node's edges that is not before a time and far node.
-fn first(adjacency: &Adjacency<'_>, node: u32, time: i64, far: u32) -> usize {
-    let Range { start: mut low, end: mut high } = adjacency.range(node);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let time_there = adjacency.times.raw(middle);
-        if (time_there, adjacency.targets[middle]) < (time, far) { low = middle + 1 } else { high = middle }
-    }
-    low
 }

@@ -1,6 +1,5 @@
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
-use super::places::Places;
 use crate::snapshot::Hit;
 
 /// A typed piece of a snapshot's graph around its seeds.
@@ -10,17 +9,17 @@ pub struct Subgraph {
     pub seeds: Vec<u32>,
     /// In the order of discovery, seeds first, each once. Hops ascend.
     pub nodes: Vec<SampledNode>,
-    /// Each once: those walked from one node together, by relation, direction and position.
-    pub edges: Vec<SampledEdge>,
+    /// Those walked from one node together, in the order of the nodes.
+    pub edges: Edges,
 }
 
 /// A node of a [`Subgraph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SampledNode {
-    /// Its type.
-    pub node_type: NodeTypeId,
     /// Its number in the snapshot.
     pub node: u32,
+    /// Its type.
+    pub node_type: NodeTypeId,
     /// Steps from the nearest seed along the edges that were taken; the last hop's nodes are known by identity only.
     pub hop: u16,
 }
@@ -40,6 +39,38 @@ pub struct SampledEdge {
     pub far: u32,
 }
 
+/// Edges of a [`Subgraph`], kept as compressed sparse rows: those of one node, relation and direction are a [`Run`], and
+/// of each only its far end and its place in the node's row are kept, 8 bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edges {
+    pub(super) runs: Vec<Run>,
+    pub(super) ends: Vec<End>,
+}
+
+/// Edges that were walked from one node, along one relation, in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The position that the ends' offsets count from.
+    pub base: u64,
+    /// The place in `nodes` of the node that they were walked from.
+    pub near: u32,
+    /// The place of the first among all ends; they reach to that of the next run.
+    pub(super) first: u32,
+    /// Their relation.
+    pub relation: RelationId,
+    /// As [`SampledEdge::direction`].
+    pub direction: Direction,
+}
+
+/// An edge of a [`Run`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// The place in `nodes` of the node that it was walked to.
+    pub far: u32,
+    /// Its position, from the run's base.
+    pub offset: u32,
+}
+
 impl SampledNode {
     /// Without the hop.
     pub fn hit(self) -> Hit {
@@ -57,34 +88,71 @@ impl SampledEdge {
     }
 }
 
-/// A subgraph that is being drawn.
-pub(super) struct Growing<'p> {
-    pub(super) drawn: Subgraph,
-    places: &'p mut Places,
+impl Run {
+    /// One of its edges.
+    pub fn edge(&self, end: End) -> SampledEdge {
+        let Self { base, near, relation, direction, .. } = *self;
+        SampledEdge { relation, direction, position: base + u64::from(end.offset), near, far: end.far }
+    }
 }
 
-impl<'p> Growing<'p> {
-    pub(super) fn from_seeds(seeds: &[Hit], places: &'p mut Places) -> Self {
-        places.clear();
-        let mut growing = Self { drawn: Subgraph::default(), places };
-        for &seed in seeds {
-            let place = growing.node(seed, 0);
-            growing.drawn.seeds.push(place);
+impl Edges {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The runs, each with its edges; none is empty.
+    pub fn runs(&self) -> impl Iterator<Item = (&Run, &[End])> {
+        let ends = self.runs.iter().skip(1).map(|run| run.first as usize).chain([self.ends.len()]);
+        self.runs.iter().zip(ends).map(|(run, end)| (run, &self.ends[run.first as usize..end]))
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = SampledEdge> {
+        self.runs().flat_map(|(run, ends)| ends.iter().map(|&end| run.edge(end)))
+    }
+
+    /// Keeps those that `is_kept` says, which it is asked of in order.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&SampledEdge) -> bool) {
+        let mut kept = 0;
+        let count = self.runs.len();
+        for at in 0..count {
+            let run = self.runs[at];
+            let end = self.runs.get(at + 1).map_or(self.ends.len(), |next| next.first as usize);
+            self.runs[at].first = kept as u32;
+            for from in run.first as usize..end {
+                if is_kept(&run.edge(self.ends[from])) {
+                    self.ends[kept] = self.ends[from];
+                    kept += 1;
+                }
+            }
         }
-        growing
+        self.ends.truncate(kept);
+        let ends = self.runs.iter().skip(1).map(|run| run.first).chain([kept as u32]).collect::<Vec<_>>();
+        let mut ends = ends.into_iter();
+        self.runs.retain(|run| ends.next().is_some_and(|end| end > run.first));
     }
 
-    /// A node's place, if it is there already.
-    pub(super) fn place(&self, node: Hit) -> Option<u32> {
-        self.places.get(node)
-    }
-
-    /// A node's place: its own, or the next, discovered at this hop.
-    pub(super) fn node(&mut self, node: Hit, hop: usize) -> u32 {
-        let next = self.drawn.nodes.len() as u32;
-        self.places.get_or_insert(node, next).unwrap_or_else(|| {
-            self.drawn.nodes.push(SampledNode { node_type: node.node_type, node: node.node, hop: hop as u16 });
-            next
-        })
+    /// Puts an edge behind all others: in the last run where it is of that one, else in one of its own.
+    pub(super) fn push(&mut self, edge: SampledEdge) {
+        let SampledEdge { relation, direction, position, near, far } = edge;
+        let is_of = |run: &&Run| {
+            let same = (run.near, run.relation, run.direction) == (near, relation, direction);
+            same && position.checked_sub(run.base).is_some_and(|offset| u32::try_from(offset).is_ok())
+        };
+        let base = match self.runs.last().filter(is_of) {
+            Some(run) => run.base,
+            None => {
+                self.runs.push(Run { base: position, near, first: self.ends.len() as u32, relation, direction });
+                position
+            }
+        };
+        self.ends.push(End { far, offset: (position - base) as u32 });
     }
 }

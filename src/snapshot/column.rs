@@ -39,7 +39,7 @@ impl<'s> Adjacency<'s> {
     /// The positions of a near node's edges that are no later than `cutoff`; edges without a time are among them.
     pub fn range_until(&self, node: u32, cutoff: i64) -> Range<usize> {
         let range = self.range(node);
-        if self.times.is_empty() { range } else { range.start..self.times.partition_point(range, |time| time <= cutoff) }
+        if self.times.is_empty() { range } else { range.start..self.times.until(range, cutoff) }
     }
 }
 

@@ -12,7 +12,10 @@ use std::fs::File;
 use std::ops::Deref;
 use std::time::SystemTime;
 
-use memmap2::Mmap;
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
+use memmap2::{Mmap, MmapMut};
+use rayon::prelude::*;
 
 /// A whole file, mapped for reading.
 ///
@@ -20,6 +23,13 @@ use memmap2::Mmap;
 #[derive(Debug)]
 pub(crate) struct Mapping {
     map: Mmap,
+    /// Nothing where it is a copy, which nobody else has.
+    of: Option<Mapped>,
+}
+
+/// The file that is mapped.
+#[derive(Debug)]
+struct Mapped {
     file: File,
     modified: Option<SystemTime>,
     #[cfg(unix)]
@@ -36,27 +46,43 @@ impl Mapping {
         let map = unsafe { Mmap::map(&file) }?;
         #[cfg(unix)]
         let watched = signal::watch(map.as_ptr().addr(), map.len())?;
-        Ok(Self {
-            map,
+        let of = Mapped {
             file,
             modified,
             #[cfg(unix)]
             watched,
-        })
+        };
+        Ok(Self { map, of: Some(of) })
+    }
+
+    #[cfg(all(unix, test))]
+    fn watched(&self) -> &'static signal::Watched {
+        self.of.as_ref().expect("the tests map files").watched
+    }
+
+    /// A copy in memory of its own, in large pages where the system has them.
+    pub(crate) fn copy(&self) -> std::io::Result<Self> {
+        let mut copy = MmapMut::map_anon(self.map.len())?;
+        // Without them it is as good, and slower.
+        #[cfg(target_os = "linux")]
+        let _ = copy.advise(Advice::HugePage);
+        copy.par_chunks_mut(1 << 24).zip(self.map.par_chunks(1 << 24)).for_each(|(to, from)| to.copy_from_slice(from));
+        Ok(Self { map: copy.make_read_only()?, of: None })
     }
 
     /// Whether all that was read of it until now was what the file held when it was mapped; if not, what became of it.
     pub(crate) fn intact(&self) -> Result<(), &'static str> {
+        let Some(Mapped { file, modified, .. }) = &self.of else { return Ok(()) };
         #[cfg(unix)]
-        if self.watched.is_lost() {
+        if self.of.as_ref().is_some_and(|of| of.watched.is_lost()) {
             return Err("it was cut short, or could not be read, while it was in use");
         }
         // Behind the end, the rest of the last page reads as zeros without a signal.
-        let Ok(now) = self.file.metadata() else { return Err("its file can no longer be looked at") };
+        let Ok(now) = file.metadata() else { return Err("its file can no longer be looked at") };
         if now.len() != self.map.len() as u64 {
             return Err("it was cut short or lengthened while it was in use");
         }
-        if now.modified().ok() != self.modified {
+        if now.modified().ok() != *modified {
             return Err("it was written to while it was in use");
         }
         Ok(())
@@ -75,7 +101,9 @@ impl Deref for Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // Before the map goes: its addresses may soon be another's.
-        self.watched.release();
+        if let Some(of) = &self.of {
+            of.watched.release();
+        }
     }
 }
 
@@ -253,7 +281,7 @@ mod tests {
             cut(&path, length);
             assert_eq!(mapping.iter().filter(|&&byte| byte == 7).count(), kept, "cut at {length}");
             assert_eq!(mapping.iter().filter(|&&byte| byte == 0).count(), mapping.len() - kept, "cut at {length}");
-            assert!(mapping.watched.is_lost());
+            assert!(mapping.watched().is_lost());
             assert!(mapping.intact().unwrap_err().contains("cut short"));
             // Whole again, the file is; what was read was not.
             std::fs::write(&path, vec![7; mapping.len()]).unwrap();
@@ -355,7 +383,7 @@ mod tests {
                 drop(mapping);
             }
             "released" => {
-                mapping.watched.release();
+                mapping.watched().release();
                 cut(&path, 0);
                 std::hint::black_box(mapping[5000]);
             }

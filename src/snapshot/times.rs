@@ -74,6 +74,42 @@ impl<'s> Times<'s> {
         }
     }
 
+    /// The end of those in a range of ascending times that are no later than `last`; missing ones are among them.
+    pub fn until(&self, range: Range<usize>, last: i64) -> usize {
+        let guess = range.start;
+        self.until_from(range, last, guess)
+    }
+
+    /// The same, looked for around a place first.
+    #[inline]
+    pub(crate) fn until_from(&self, range: Range<usize>, last: i64, guess: usize) -> usize {
+        match self.form {
+            Form::Packed { words, base, width, .. } => {
+                let coding = Coding { base, width };
+                // Times before the base are no time of the relation, as a missing one is.
+                let highest = if last < base { 0 } else { coding.code(last) };
+                end_of(range, highest, guess, |position| code(words, position, width))
+            }
+            Form::Plain(_) => self.partition_point(range, |time| time <= last),
+        }
+    }
+
+    /// Where in a range a time would stand if times came evenly from the relation's first to its `latest`; asks for the memory
+    /// around it.
+    #[inline]
+    pub(crate) fn guess(&self, range: &Range<usize>, last: i64, latest: i64, ask: impl Fn(&'s [u64], usize)) -> usize {
+        let Form::Packed { words, base, width, .. } = self.form else { return range.start };
+        let share =
+            if last < base { 0.0 } else { (last.wrapping_sub(base) as u64 as f32) / (latest.wrapping_sub(base) as u64 as f32) };
+        let guess = range.start + (share.min(1.0) * range.len() as f32) as usize;
+        let around = around(range.len());
+        let word = |position: usize| position * width as usize / 64;
+        ask(words, word(guess.saturating_sub(around).max(range.start)));
+        ask(words, word(guess));
+        ask(words, word((guess + around).min(range.end)));
+        guess
+    }
+
     /// The first position in a range of ascending times whose time (`i64::MIN` is missing) is not `before`.
     pub fn partition_point(&self, range: Range<usize>, before: impl Fn(i64) -> bool) -> usize {
         let (mut low, mut high) = (range.start, range.end);
@@ -85,11 +121,52 @@ impl<'s> Times<'s> {
     }
 }
 
+/// As far as the place of a number among so many evenly spread ones is off mostly: its deviation is at most half the root.
+#[inline]
+fn around(length: usize) -> usize {
+    1 + (length as f32).sqrt() as usize
+}
+
+/// The end of those in a range of ascending codes that are at most `highest`, looked for around a place first.
+#[inline]
+fn end_of(range: Range<usize>, highest: u64, guess: usize, code: impl Fn(usize) -> u64) -> usize {
+    let Range { start, end } = range;
+    // All before `low` are at most that, none from `high` on is.
+    let (mut low, mut high) = (start, end);
+    if high - low > 32 {
+        let around = around(high - low);
+        let (left, right) = (guess.saturating_sub(around).max(start), (guess + around).min(end - 1));
+        let is_within = [left, right].map(|position| code(position) <= highest);
+        match is_within {
+            [true, false] => (low, high) = (left + 1, right),
+            [false, _] => high = left,
+            [true, true] => low = right + 1,
+        }
+    }
+    let mut length = high - low;
+    while length > 0 {
+        let half = length / 2;
+        // Which half it is in is not foreseeable: so it is no branch.
+        let is_within = code(low + half) <= highest;
+        low = if is_within { low + half + 1 } else { low };
+        length = if is_within { length - half - 1 } else { half };
+    }
+    low
+}
+
+#[inline]
 fn code(words: &[u64], position: usize, width: u32) -> u64 {
     if width == 0 {
         return 0;
     }
     let bit = position * width as usize;
+    // Mostly all of it is in the eight bytes from its first one on.
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    if let (true, Some(eight)) = (width <= 57, bytes.get(bit / 8..bit / 8 + 8)) {
+        let mut word = [0; 8];
+        word.copy_from_slice(eight);
+        return (u64::from_le_bytes(word) >> (bit % 8)) & (u64::MAX >> (64 - width));
+    }
     let (at, shift) = (bit / 64, (bit % 64) as u32);
     let low = words.get(at).copied().unwrap_or_default() >> shift;
     let high = if shift + width > 64 { words.get(at + 1).copied().unwrap_or_default() << (64 - shift) } else { 0 };

@@ -82,12 +82,12 @@ impl Encoder {
             self.push_node(&mut context, subgraph, place);
             // The walk lists edges by their near end, in the order of the nodes.
             while let Some(edge) = edges.next_if(|edge| edge.near as usize == place) {
-                self.push_edge(&mut context, subgraph, edge);
+                self.push_edge(&mut context, subgraph, &edge);
             }
         }
         // Whatever is listed otherwise.
         for edge in edges {
-            self.push_edge(&mut context, subgraph, edge);
+            self.push_edge(&mut context, subgraph, &edge);
         }
         // Until here the rows of edges name nodes by place.
         for row in context.rows.iter_mut().filter(|row| row.is_edge()) {

@@ -200,7 +200,7 @@ impl Learnt {
             }
             self.identities[node.node_type.index()].insert(node.node);
         }
-        for edge in &subgraph.edges {
+        for edge in subgraph.edges.iter() {
             let [near, far] = [edge.near, edge.far].map(|place| subgraph.nodes[place as usize].node);
             let (source, target) = if edge.direction == Direction::Outgoing { (near, far) } else { (far, near) };
             for &id in columns.of_edge(edge.relation, edge.direction) {

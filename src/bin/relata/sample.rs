@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use relata::sampler::random::Key;
-use relata::sampler::{Costs, MOST_HOPS, MissingTime, SampledEdge, Sampler, SamplerConfig, Subgraph, Walk};
+use relata::sampler::{Costs, Listed, MOST_HOPS, MissingTime, SampledEdge, Sampler, SamplerConfig, Subgraph, Walk};
 use relata::snapshot::{EdgeColumn, Hit, Snapshot};
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId};
 use serde::Serialize;
@@ -180,7 +180,8 @@ impl Args {
             MissingTimeName::Keep => MissingTime::Keep,
             MissingTimeName::Drop => MissingTime::Drop,
         };
-        Ok(SamplerConfig { cutoff: self.cutoff, missing_time, seed: self.seed, ..SamplerConfig::new(walk, relations) })
+        let listed = Listed::Once;
+        Ok(SamplerConfig { cutoff: self.cutoff, missing_time, listed, seed: self.seed, ..SamplerConfig::new(walk, relations) })
     }
 }
 
@@ -197,7 +198,7 @@ impl<'s> Named<'s> {
         Self {
             snapshot: snapshot.id().to_string(),
             nodes: (0..).zip(&subgraph.nodes).map(named).collect(),
-            edges: subgraph.edges.iter().map(|edge| NamedEdge::of(snapshot, edge, &mut categories)).collect(),
+            edges: subgraph.edges.iter().map(|edge| NamedEdge::of(snapshot, &edge, &mut categories)).collect(),
         }
     }
 
@@ -221,7 +222,7 @@ impl<'s> Named<'s> {
         println!("{table}\n");
 
         let mut by_relation: BTreeMap<RelationId, [usize; 2]> = BTreeMap::new();
-        for edge in &subgraph.edges {
+        for edge in subgraph.edges.iter() {
             by_relation.entry(edge.relation).or_default()[usize::from(edge.direction == Direction::Incoming)] += 1;
         }
         let mut table = drawn(&["relation", "outgoing", "incoming"], &[1, 2]);

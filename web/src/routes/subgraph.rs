@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use relata::sampler::{Sampler, SamplerConfig, Subgraph, Walk};
+use relata::sampler::{Listed, Sampler, SamplerConfig, Subgraph, Walk};
 use relata::snapshot::{Hit, Snapshot};
 use relata_schema::RelationId;
 use serde::{Deserialize, Serialize};
@@ -163,8 +163,12 @@ fn draw(snapshot: &Snapshot, question: &SubgraphQuestion, seeds: &[Hit], relatio
             return Err(ApiError::bad_field("hops", message));
         }
         let walk = Walk::neighbour(vec![question.fanout; hop as usize]);
-        let config =
-            SamplerConfig { cutoff: question.cutoff, seed: question.seed, ..SamplerConfig::new(walk, relations.to_vec()) };
+        let config = SamplerConfig {
+            cutoff: question.cutoff,
+            seed: question.seed,
+            listed: Listed::Once,
+            ..SamplerConfig::new(walk, relations.to_vec())
+        };
         drawn = Sampler::new(snapshot, config)?.sample(seeds, 0)?;
         frontier.clear();
         frontier.extend(drawn.nodes.iter().filter(|node| u32::from(node.hop) == hop).map(|node| node.hit()));
