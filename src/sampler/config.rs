@@ -17,6 +17,8 @@ pub struct SamplerConfig {
     pub listed: Listed,
     /// Edges that are never taken, from either end, whatever their times and attributes: those that a link task asks for.
     pub excluded: Vec<(RelationId, u32, u32)>,
+    /// Rows like the seeds that the walk begins at too, if any.
+    pub retrieval: Option<Retrieval>,
     /// Nothing later than this is taken, in the unit of the time attributes; a seed may have one of its own.
     pub cutoff: Option<i64>,
     /// What a cutoff does with what has just its time.
@@ -87,6 +89,28 @@ pub enum Walk {
         /// What each row costs.
         costs: Costs,
     },
+    /// Up and down the relations that the schema marks with `contains`: region, gene, cell, tissue, and the terms of
+    /// ontologies. Other relations are not followed.
+    Hierarchy {
+        /// For each level above the seeds, how many nodes it brings at most: what contains those of the level below.
+        up: Vec<u32>,
+        /// The same for each level below: what those of the level above contain.
+        down: Vec<u32>,
+    },
+}
+
+/// Rows that are shown beside a seed because they are like it: the nodes of its type that random walks from it meet most often
+/// (as PinSage ranks neighbours: Ying et al., KDD 2018, <https://arxiv.org/abs/1806.01973>). A walk takes at each node one of the
+/// relations and directions that have an edge to take, each equally likely, and one of its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retrieval {
+    /// Walks from each seed.
+    pub walks: u32,
+    /// Steps of a walk.
+    pub steps: u32,
+    /// Rows of a seed at most.
+    pub rows: u32,
 }
 
 /// Tokens that a row costs.
@@ -134,6 +158,7 @@ impl SamplerConfig {
             choice_of: Vec::new(),
             listed: Listed::default(),
             excluded: Vec::new(),
+            retrieval: None,
             cutoff: None,
             equal_time: EqualTime::default(),
             missing_time: MissingTime::default(),

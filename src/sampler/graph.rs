@@ -53,6 +53,24 @@ impl Hot<'_> {
         }
     }
 
+    /// Whether all edges that time allows are alike.
+    #[inline(always)]
+    pub(super) fn is_plain(&self, last: Option<i64>) -> bool {
+        self.is_plain[usize::from(last.is_some())]
+    }
+
+    /// Whether the edges have times.
+    #[inline(always)]
+    pub(super) fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// Asks for an edge's far end.
+    #[inline(always)]
+    pub(super) fn ask_for(&self, position: usize) {
+        prefetch(self.targets, position);
+    }
+
     /// Asks for where a node's row is.
     #[inline(always)]
     pub(super) fn ask(&self, node: u32) {
@@ -67,7 +85,9 @@ pub(super) struct Lane<'s> {
     pub(super) back: Adjacency<'s>,
     /// By position, what a choice goes by; empty where it goes by nothing.
     weights: &'s [f32],
-    /// Since when the nodes at the far end have been there; empty where that is not known of any.
+    /// Whether the type at the far end says since when its nodes have been there.
+    is_far_dated: bool,
+    /// Since when; empty where that is not known of any.
     far_times: &'s [i64],
     /// A late time of the relation's edges, to guess by where a time stands.
     latest: i64,
@@ -156,6 +176,7 @@ impl<'s> Graph<'s> {
                     Chosen::Weighted(attribute) | Chosen::Top(attribute) => column(attribute),
                     Chosen::Uniform | Chosen::Latest => &[],
                 },
+                is_far_dated: far_times.is_some(),
                 far_times: match far_times {
                     Some(NodeColumn::Time(times)) => times,
                     _ => &[],
@@ -175,7 +196,7 @@ impl<'s> Graph<'s> {
                 direction: step.direction,
                 far: step.far,
                 last_far: lane.last_far,
-                is_plain: [is_free, is_free && lane.far_times.is_empty()],
+                is_plain: [is_free, is_free && !lane.is_far_dated],
                 is_timed: step.is_timed,
             }
         };
@@ -247,7 +268,7 @@ impl<'s> Graph<'s> {
     /// Whether some of a node's edges in a step, though time allows them, may not be taken: see [`may`](Self::may).
     #[inline]
     pub(super) fn is_filtered(&self, step: usize, node: u32, last: Option<i64>) -> bool {
-        let is_late = last.is_some() && !self.lanes[step].far_times.is_empty();
+        let is_late = last.is_some() && self.lanes[step].is_far_dated;
         is_late || (!self.excluded.far.is_empty() && self.excluded_of(step, node).is_some())
     }
 
@@ -259,9 +280,10 @@ impl<'s> Graph<'s> {
     /// Whether an edge that time allows may be taken: its far end has been there, and it is not one of those excluded.
     pub(super) fn may(&self, step: usize, node: u32, position: usize, last: Option<i64>) -> bool {
         let far = self.far(step, position);
-        let is_there = match (last, self.lanes[step].far_times.get(far as usize)) {
-            (Some(last), Some(&time)) => self.is_there(time, last),
-            _ => true,
+        let lane = &self.lanes[step];
+        let is_there = match last.filter(|_| lane.is_far_dated) {
+            Some(last) => self.is_there(lane.far_times.get(far as usize).copied().unwrap_or(i64::MIN), last),
+            None => true,
         };
         is_there && self.excluded_of(step, node).is_none_or(|excluded| !excluded.contains(&far))
     }
@@ -286,7 +308,7 @@ impl<'s> Graph<'s> {
     /// Appends which of a node's allowed edges it takes, as offsets from the first of them.
     #[inline(always)]
     pub(super) fn choose(&self, from: From, most: usize, key: Key, room: &mut Room, chosen: &mut Vec<u32>) {
-        if self.hot[from.step].is_plain[usize::from(from.last.is_some())] {
+        if self.hot[from.step].is_plain(from.last) {
             room.distinct.choose(key.draws(), from.allowed.len() as u32, most, chosen);
         } else {
             self.choose_if(&from, most, key, |_| true, room, chosen);

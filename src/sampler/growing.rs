@@ -11,6 +11,7 @@ use crate::{Error, Result};
 pub(super) struct Growing {
     places: Places,
     seeds: Vec<u32>,
+    retrieved: Vec<u32>,
     nodes: Buffer<SampledNode>,
     runs: Vec<Run>,
     ends: Buffer<End>,
@@ -29,7 +30,14 @@ pub(super) struct Taken<'t> {
 impl Default for Growing {
     fn default() -> Self {
         let nodes = Buffer::new(SampledNode { node: 0, node_type: NodeTypeId(0), hop: 0 });
-        Self { places: Places::default(), seeds: Vec::new(), nodes, runs: Vec::new(), ends: Buffer::new(End::default()) }
+        Self {
+            places: Places::default(),
+            seeds: Vec::new(),
+            retrieved: Vec::new(),
+            nodes,
+            runs: Vec::new(),
+            ends: Buffer::new(End::default()),
+        }
     }
 }
 
@@ -41,9 +49,20 @@ impl Growing {
         self.ends.clear();
         self.runs.clear();
         self.seeds.clear();
+        self.retrieved.clear();
         for &seed in seeds {
             let place = self.node(seed, 0);
             self.seeds.push(place);
+        }
+    }
+
+    /// Rows to begin at beside the seeds.
+    pub(super) fn retrieve(&mut self, rows: Vec<Hit>) {
+        for row in rows {
+            let place = self.node(row, 0);
+            if !self.retrieved.contains(&place) && !self.seeds.contains(&place) {
+                self.retrieved.push(place);
+            }
         }
     }
 
@@ -108,6 +127,7 @@ impl Growing {
             return Err(Error::Limit { what, found: most as u64, most: u64::from(u32::MAX) });
         }
         let edges = Edges { runs: self.runs.clone(), ends: self.ends.to_vec() };
-        Ok(Subgraph { seeds: self.seeds.clone(), nodes: self.nodes.to_vec(), edges })
+        let (seeds, retrieved) = (self.seeds.clone(), self.retrieved.clone());
+        Ok(Subgraph { seeds, retrieved, nodes: self.nodes.to_vec(), edges })
     }
 }

@@ -59,16 +59,22 @@ mod context;
 mod distinct;
 mod graph;
 mod growing;
+mod hierarchy;
 mod listed;
 mod neighbour;
 mod places;
 mod prefetch;
 pub mod random;
 mod ranked;
+mod retrieval;
 mod steps;
 mod subgraph;
 mod wide;
 
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -76,8 +82,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, SamplerConfig, Walk};
-pub use steps::MOST_HOPS;
+pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
+pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 
 use crate::snapshot::{Hit, Snapshot};
@@ -108,6 +114,7 @@ struct Scratch {
     growing: Growing,
     rows: neighbour::Rows,
     considered: context::Considered,
+    levels: hierarchy::Levels,
 }
 
 impl Sampler {
@@ -199,11 +206,17 @@ impl Sampler {
     fn drawn(&self, graph: &Graph<'_>, seeds: &[Hit], cutoff: Option<i64>, draw: u64, scratch: &mut Scratch) -> Result<Subgraph> {
         let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
         let last = graph.last(cutoff);
-        let Scratch { growing, rows, considered } = scratch;
+        let Scratch { growing, rows, considered, levels } = scratch;
         growing.begin(seeds, &graph.counts);
+        if let Some(retrieval) = &self.config.retrieval {
+            for &seed in seeds {
+                growing.retrieve(retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval));
+            }
+        }
         match &self.config.walk {
             Walk::Neighbour { .. } => neighbour::walk(graph, key, last, growing, rows),
             Walk::Context { tokens, costs, .. } => context::walk(graph, key, last, (*tokens, costs), growing, considered),
+            Walk::Hierarchy { up, down } => hierarchy::walk(graph, key, last, [up, down], growing, levels),
         }
         let mut subgraph = growing.finish()?;
         match self.config.listed {

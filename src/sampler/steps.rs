@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// Steps from a seed at most: beyond, no graph of biology has anything new.
 pub const MOST_HOPS: usize = 64;
 
+/// Random walks of a seed at most, and steps of one: what they meet is held until it is counted.
+pub const MOST_WALKS: u32 = 1 << 20;
+
 /// One relation walked in one direction.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -19,6 +22,8 @@ pub(super) struct Step {
     /// How the step that leads back is called: the reverse direction, or the same where the relation is symmetric.
     pub(super) back: Direction,
     pub(super) far: NodeTypeId,
+    /// The direction that leads up the hierarchy, if its relation is a step of that.
+    pub(super) up: Option<Direction>,
     /// For each hop, how many edges a node takes at most.
     pub(super) most: Vec<usize>,
     /// Which edges it takes where it does not take all.
@@ -64,11 +69,13 @@ impl Steps {
         let hops = match &config.walk {
             Walk::Neighbour { fanouts, .. } => fanouts.len(),
             Walk::Context { hops, .. } => *hops as usize,
+            Walk::Hierarchy { up, down } => up.len().max(down.len()),
         };
         if hops == 0 || hops > MOST_HOPS {
             let (name, found) = match &config.walk {
                 Walk::Neighbour { .. } => ("fanouts", format!("{hops} numbers")),
                 Walk::Context { .. } => ("hops", hops.to_string()),
+                Walk::Hierarchy { .. } => ("up and down", format!("{hops} numbers")),
             };
             return Err(setting(name, found, format!("1 to {MOST_HOPS}")));
         }
@@ -96,6 +103,14 @@ impl Steps {
                     }
                 }
             }
+            Walk::Hierarchy { .. } => {
+                steps.retain(|step| step.up.is_some());
+                if steps.is_empty() {
+                    let found = "no relation that is a step of the hierarchy".to_owned();
+                    return Err(setting("relations", found, "one that the schema marks with `contains`".to_owned()));
+                }
+                steps.iter_mut().for_each(|step| step.most = vec![usize::MAX; hops]);
+            }
             Walk::Context { tokens, width, width_of, costs, .. } => {
                 if *tokens == 0 {
                     return Err(setting("tokens", "0".to_owned(), "at least 1".to_owned()));
@@ -113,6 +128,7 @@ impl Steps {
                 }
             }
         }
+        check_retrieval(config)?;
         choose_by(schema, config, &relations, &mut steps)?;
         let near = |step: &Step| schema.edge(step.relation).near(step.direction);
         steps.sort_by_key(|step| (near(step), step.relation, step.direction));
@@ -137,12 +153,14 @@ fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> + use
     let relation = schema.edge(id);
     let is_timed = relation.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time);
     let (symmetric, fars) = (relation.symmetric, Direction::BOTH.map(|direction| relation.far(direction)));
+    let up = relation.up();
     let directions = Direction::BOTH.into_iter().zip(fars).take(if symmetric { 1 } else { 2 });
     directions.map(move |(direction, far)| Step {
         relation: id,
         direction,
         back: if symmetric { direction } else { direction.reverse() },
         far,
+        up,
         most: Vec::new(),
         choice: Chosen::Uniform,
         is_timed,
@@ -220,6 +238,20 @@ fn check_followed(name: &str, schema: &Schema, relations: &[RelationId], relatio
         None => format!("relation number {}", relation.0),
     };
     Err(setting(name, found, "a relation that `relations` lists".to_owned()))
+}
+
+fn check_retrieval(config: &SamplerConfig) -> Result<()> {
+    let Some(retrieval) = &config.retrieval else { return Ok(()) };
+    for (name, found, most) in [
+        ("retrieval.walks", retrieval.walks, MOST_WALKS),
+        ("retrieval.steps", retrieval.steps, MOST_WALKS),
+        ("retrieval.rows", retrieval.rows, u32::MAX),
+    ] {
+        if found == 0 || found > most {
+            return Err(setting(name, found.to_string(), format!("1 to {most}")));
+        }
+    }
+    Ok(())
 }
 
 fn check_costs(schema: &Schema, costs: &Costs) -> Result<()> {

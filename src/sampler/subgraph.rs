@@ -7,6 +7,8 @@ use crate::snapshot::Hit;
 pub struct Subgraph {
     /// For each seed that was asked for, its place in `nodes`; a seed that was asked for twice has one place.
     pub seeds: Vec<u32>,
+    /// The places of the rows that were retrieved beside the seeds, the most alike first.
+    pub retrieved: Vec<u32>,
     /// In the order of discovery, seeds first, each once. Hops ascend.
     pub nodes: Vec<SampledNode>,
     /// Those walked from one node together, in the order of the nodes.
@@ -20,7 +22,7 @@ pub struct SampledNode {
     pub node: u32,
     /// Its type.
     pub node_type: NodeTypeId,
-    /// Steps from the nearest seed along the edges that were taken; the last hop's nodes are known by identity only.
+    /// Steps from the nearest seed or retrieved row along the edges that were taken; the last hop's nodes are known by identity only.
     pub hop: u16,
 }
 

@@ -1,175 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use proptest::prelude::*;
-use relata_schema::{Direction, EdgeValue, NodeTypeId, RelationId, Schema};
+use relata_schema::{Direction, NodeTypeId, RelationId};
 
+use super::plain::{Node, Plain, PlainEdge, PlainRelation, medium, plain_and_seeds, seed, single, times};
 use super::*;
-use crate::snapshot::{EdgeColumn, EdgeData, SnapshotWriter};
-
-/// A relation of a plain graph; its name is `r` and its number.
-#[derive(Clone, Debug)]
-struct PlainRelation {
-    source: u16,
-    target: u16,
-    symmetric: bool,
-    timed: bool,
-}
-
-/// An edge as a plain list has it. What is equal is a parallel edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct PlainEdge {
-    relation: u16,
-    source: u32,
-    target: u32,
-    /// `i64::MIN` is missing, or there are none.
-    time: i64,
-    weight: u32,
-}
-
-/// A node type and a number.
-type Node = (u16, u32);
-
-/// A graph as a list of edges.
-#[derive(Clone, Debug)]
-struct Plain {
-    /// Nodes of each type; its name is `t` and its number.
-    counts: Vec<u32>,
-    relations: Vec<PlainRelation>,
-    edges: Vec<PlainEdge>,
-}
-
-impl Plain {
-    fn schema(&self) -> Schema {
-        let mut text = String::new();
-        for at in 0..self.counts.len() {
-            writeln!(text, "[node.t{at}]").unwrap();
-        }
-        for (at, relation) in self.relations.iter().enumerate() {
-            let &PlainRelation { source, target, symmetric, timed } = relation;
-            let time = if timed { "attributes.time = { kind = \"time\" }" } else { "" };
-            writeln!(
-                text,
-                "[[relation]]\nname = \"r{at}\"\nsource = \"t{source}\"\ntarget = \"t{target}\"\nsymmetric = {symmetric}\n\
-                 attributes.weight = {{ kind = \"number\" }}\n{time}"
-            )
-            .unwrap();
-        }
-        Schema::default().extended_by(&text, "plain.toml").unwrap()
-    }
-
-    fn write(&self, folder: &std::path::Path) -> Snapshot {
-        let schema = self.schema();
-        let mut writer = SnapshotWriter::create(folder, &schema).unwrap();
-        for (id, &count) in schema.node_type_ids().zip(&self.counts) {
-            writer.nodes(id, &(0..count).map(|node| format!("{node:06}")).collect::<Vec<_>>()).unwrap();
-        }
-        for (id, relation) in schema.relation_ids().zip(&self.relations) {
-            let mut data = EdgeData { attributes: vec![Vec::new(); schema.edge(id).attributes.len()], ..EdgeData::default() };
-            let weight = schema.edge_attribute(id, "weight").unwrap().index();
-            for edge in self.edges.iter().filter(|edge| edge.relation == id.0) {
-                data.sources.push(edge.source);
-                data.targets.push(edge.target);
-                data.attributes[weight].push(EdgeValue::Number(edge.weight as f32));
-                if relation.timed {
-                    data.times.push(edge.time);
-                }
-            }
-            writer.relation(id, &data).unwrap();
-        }
-        writer.publish(&[]).unwrap();
-        Snapshot::current(folder).unwrap()
-    }
-
-    fn is_allowed(&self, edge: &PlainEdge, config: &SamplerConfig) -> bool {
-        let Some(cutoff) = config.cutoff.filter(|_| self.relations[usize::from(edge.relation)].timed) else { return true };
-        if edge.time == i64::MIN { config.missing_time == MissingTime::Keep } else { edge.time <= cutoff }
-    }
-
-    /// The far ends of a node's edges of a relation in a direction, with the edge; a symmetric relation has only outgoing ones.
-    fn edges_of(&self, node: Node, relation: u16, direction: Direction, config: &SamplerConfig) -> Vec<(Node, PlainEdge)> {
-        let known = &self.relations[usize::from(relation)];
-        let mut found = Vec::new();
-        for edge in self.edges.iter().filter(|edge| edge.relation == relation && self.is_allowed(edge, config)) {
-            let (source, target) = ((known.source, edge.source), (known.target, edge.target));
-            let (out, back) = (source == node, target == node);
-            match (known.symmetric, direction) {
-                (true, Direction::Outgoing) if out => found.push((target, *edge)),
-                (true, Direction::Outgoing) if back => found.push((source, *edge)),
-                (false, Direction::Outgoing) if out => found.push((target, *edge)),
-                (false, Direction::Incoming) if back => found.push((source, *edge)),
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// Every node within reach and its hop, and how often each edge within reach occurs.
-    fn reach(&self, seeds: &[Hit], hops: u16, config: &SamplerConfig) -> (BTreeMap<Node, u16>, BTreeMap<PlainEdge, usize>) {
-        let mut nodes: BTreeMap<Node, u16> = seeds.iter().map(|seed| ((seed.node_type.0, seed.node), 0)).collect();
-        let mut edges: BTreeSet<usize> = BTreeSet::new();
-        for hop in 0..hops {
-            let before = nodes.clone();
-            for (at, edge) in self.edges.iter().enumerate() {
-                let relation = &self.relations[usize::from(edge.relation)];
-                if !config.relations.contains(&RelationId(edge.relation)) || !self.is_allowed(edge, config) {
-                    continue;
-                }
-                let ends = [(relation.source, edge.source), (relation.target, edge.target)];
-                if ends.iter().any(|end| before.get(end) == Some(&hop)) {
-                    edges.insert(at);
-                    ends.iter().for_each(|&end| {
-                        nodes.entry(end).or_insert(hop + 1);
-                    });
-                }
-            }
-        }
-        let mut counts = BTreeMap::new();
-        edges.into_iter().for_each(|at| *counts.entry(self.canonical(self.edges[at])).or_insert(0) += 1);
-        (nodes, counts)
-    }
-
-    /// A symmetric edge, whichever way it was written.
-    fn canonical(&self, edge: PlainEdge) -> PlainEdge {
-        let PlainRelation { symmetric, timed, .. } = self.relations[usize::from(edge.relation)];
-        let (source, target) = (edge.source, edge.target);
-        let (source, target) = if symmetric { (source.min(target), source.max(target)) } else { (source, target) };
-        PlainEdge { source, target, time: if timed { edge.time } else { i64::MIN }, ..edge }
-    }
-
-    fn all(&self) -> Vec<RelationId> {
-        (0..self.relations.len() as u16).map(RelationId).collect()
-    }
-}
-
-/// One relation between two types, or within one, its edges from a list of source, target and time.
-fn single(counts: &[u32], symmetric: bool, edges: impl IntoIterator<Item = (u32, u32, i64)>) -> Plain {
-    let target = counts.len() as u16 - 1;
-    let relation = PlainRelation { source: 0, target, symmetric, timed: true };
-    let edge = |(at, (source, target, time)): (usize, _)| PlainEdge { relation: 0, source, target, time, weight: at as u32 };
-    Plain { counts: counts.to_vec(), relations: vec![relation], edges: edges.into_iter().enumerate().map(edge).collect() }
-}
-
-/// A random graph of a few hundred nodes with hubs.
-fn medium() -> Plain {
-    let mut random = Key::new("a test's graph", 1).random();
-    let mut edges = Vec::new();
-    for at in 0..6_000 {
-        let relation = random.below(3) as u16;
-        let (sources, targets) = [(300, 120), (120, 120), (300, 300)][usize::from(relation)];
-        // The smaller of two is low more often than high.
-        let mut below = |bound| random.below(bound).min(random.below(bound)) as u32;
-        let (source, target, time) = (below(sources), below(targets), i64::from(below(50)));
-        edges.push(PlainEdge { relation, source, target, time, weight: at });
-    }
-    let relation = |source, target, symmetric, timed| PlainRelation { source, target, symmetric, timed };
-    let relations = vec![relation(0, 1, false, true), relation(1, 1, true, false), relation(0, 0, false, true)];
-    Plain { counts: vec![300, 120], relations, edges }
-}
-
-fn seed(node_type: u16, node: u32) -> Hit {
-    Hit { node_type: NodeTypeId(node_type), node }
-}
+use crate::snapshot::EdgeColumn;
 
 fn node(sampled: SampledNode) -> Node {
     (sampled.node_type.0, sampled.node)
@@ -210,6 +46,7 @@ fn assert_sound(plain: &Plain, sampler: &Sampler, seeds: &[Hit], subgraph: &Subg
     let hops = match &config.walk {
         Walk::Neighbour { fanouts, .. } => fanouts.len() as u16,
         Walk::Context { hops, .. } => *hops as u16,
+        Walk::Hierarchy { up, down } => up.len().max(down.len()) as u16,
     };
     let (reached, allowed) = plain.reach(seeds, hops, config);
     let nodes = &subgraph.nodes;
@@ -239,6 +76,7 @@ fn assert_sound(plain: &Plain, sampler: &Sampler, seeds: &[Hit], subgraph: &Subg
         }
         Walk::Neighbour { .. } => {}
         Walk::Context { .. } => assert_within_budget(config, subgraph),
+        Walk::Hierarchy { .. } => {}
     }
 }
 
@@ -318,40 +156,6 @@ fn assert_widths(plain: &Plain, config: &SamplerConfig, subgraph: &Subgraph) {
     }
 }
 
-/// A small graph in which parallel edges, loops, equal and missing times are common, and seeds in it.
-fn plain_and_seeds() -> impl Strategy<Value = (Plain, Vec<Hit>)> {
-    let counts = prop::collection::vec(1_u32..6, 1..4);
-    counts.prop_flat_map(|counts| {
-        let types = counts.len() as u16;
-        let relation = (0..types, 0..types, any::<bool>(), any::<bool>()).prop_map(|(source, target, symmetric, timed)| {
-            PlainRelation { source, target, symmetric: symmetric && source == target, timed }
-        });
-        let edge = (any::<prop::sample::Index>(), any::<[u32; 2]>(), 0_i64..6, 0_u32..3);
-        let parts = (
-            prop::collection::vec(relation, 1..5),
-            prop::collection::vec(edge, 0..40),
-            prop::collection::vec((0..types, any::<u32>()), 1..4),
-        );
-        parts.prop_map(move |(relations, edges, seeds)| {
-            let edge = |(relation, [source, target], time, weight): (prop::sample::Index, [u32; 2], i64, u32)| {
-                let relation = relation.index(relations.len());
-                let count = |node_type: u16| counts[usize::from(node_type)];
-                let (source, target) = (source % count(relations[relation].source), target % count(relations[relation].target));
-                let time = if time == 0 { i64::MIN } else { time };
-                PlainEdge { relation: relation as u16, source, target, time, weight }
-            };
-            let edges = edges.into_iter().map(edge).collect();
-            let seeds = seeds.into_iter().map(|(node_type, node)| seed(node_type, node % counts[usize::from(node_type)]));
-            let seeds = seeds.collect();
-            (Plain { counts: counts.clone(), relations, edges }, seeds)
-        })
-    })
-}
-
-fn times() -> impl Strategy<Value = (Option<i64>, MissingTime)> {
-    (prop::option::of(0_i64..6), prop_oneof![Just(MissingTime::Keep), Just(MissingTime::Drop)])
-}
-
 /// Each type's and relation's cost, from a list that is long enough.
 fn costs(plain: &Plain, nodes: &[u32], edges: &[u32]) -> Costs {
     Costs { nodes: nodes[..plain.counts.len()].to_vec(), edges: edges[..plain.relations.len()].to_vec() }
@@ -363,7 +167,7 @@ proptest! {
     #[test]
     fn without_subsampling_both_walks_give_all_that_is_within_reach(
         (plain, seeds) in plain_and_seeds(),
-        (cutoff, missing_time) in times(),
+        (cutoff, equal_time, missing_time) in times(),
         hops in 1_u16..4,
         left_out in any::<prop::sample::Index>(),
     ) {
@@ -378,7 +182,7 @@ proptest! {
                 Walk::context(10_000, u32::from(hops), costs.clone()),
             ] {
                 let listed = Listed::Once;
-                let config = SamplerConfig { cutoff, missing_time, listed, ..SamplerConfig::new(walk, relations.clone()) };
+                let config = SamplerConfig { cutoff, equal_time, missing_time, listed, ..SamplerConfig::new(walk, relations.clone()) };
                 let (nodes, edges) = plain.reach(&seeds, hops, &config);
                 let sampler = Sampler::new(&snapshot, config).unwrap();
                 let subgraph = sampler.sample(&seeds, 0).unwrap();
@@ -393,7 +197,7 @@ proptest! {
     #[test]
     fn subsampled_walks_are_sound_and_each_node_takes_what_it_may(
         (plain, seeds) in plain_and_seeds(),
-        (cutoff, missing_time) in times(),
+        (cutoff, equal_time, missing_time) in times(),
         fanouts in prop::collection::vec(0_u32..4, 1..4),
         (named, outgoing, width) in (any::<prop::sample::Index>(), any::<bool>(), 0_u32..4),
         (node_costs, edge_costs, tokens) in (any::<[bool; 4]>(), prop::collection::vec(0_u32..4, 4), 1_u32..40),
@@ -411,7 +215,7 @@ proptest! {
         };
         let fanout_of = vec![(named, direction, vec![width; fanouts.len()])];
         for walk in [Walk::Neighbour { fanouts: fanouts.clone(), fanout_of }, context(10_000), context(tokens)] {
-            let config = SamplerConfig { cutoff, missing_time, seed: 7, ..SamplerConfig::new(walk, plain.all()) };
+            let config = SamplerConfig { cutoff, equal_time, missing_time, seed: 7, ..SamplerConfig::new(walk, plain.all()) };
             let is_ample = matches!(config.walk, Walk::Context { tokens: 10_000, .. });
             let sampler = Sampler::new(&snapshot, config).unwrap();
             let merged = sampler.sample(&seeds, draw).unwrap();
@@ -444,7 +248,7 @@ fn every_edge_before_the_cutoff_is_equally_likely_and_none_after_it() {
     // Node 0 of type 0 has forty edges; twenty are at 100 or before. It is also the second hop from the node of type 2.
     let mut plain = single(&[1, 40], false, (0..40).map(|at| (0, at, 81 + i64::from(at))));
     plain.counts.push(1);
-    plain.relations.push(PlainRelation { source: 2, target: 0, symmetric: false, timed: false });
+    plain.relations.push(PlainRelation { source: 2, target: 0, symmetric: false, timed: false, contains: false });
     plain.edges.push(PlainEdge { relation: 1, source: 0, target: 0, time: i64::MIN, weight: 0 });
     let snapshot = plain.write(folder.path());
     let costs = Costs { nodes: vec![0; 3], edges: vec![1, 1] };
@@ -579,13 +383,14 @@ fn loops_and_symmetric_and_parallel_edges_are_each_there_once() {
 #[test]
 fn relations_share_a_budget_that_is_too_small_for_a_node() {
     // 100 edges of the first relation, 100 of the second, 4 of the third.
-    let relation = |target| PlainRelation { source: 0, target, symmetric: false, timed: false };
+    let relation = |target| PlainRelation { source: 0, target, symmetric: false, timed: false, contains: false };
     let edges = (0..3_u16).flat_map(|relation| (0..if relation == 2 { 4 } else { 100 }).map(move |target| (relation, target)));
     let edge = |(relation, target)| PlainEdge { relation, source: 0, target, time: i64::MIN, weight: 0 };
     let plain = Plain {
         counts: vec![1, 100, 100, 4],
         relations: vec![relation(1), relation(2), relation(3)],
         edges: edges.map(edge).collect(),
+        born: Vec::new(),
     };
     let folder = tempfile::tempdir().unwrap();
     let snapshot = plain.write(folder.path());

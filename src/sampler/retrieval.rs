@@ -1,0 +1,152 @@
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Retrieval;
+use super::graph::Graph;
+use super::random::{Key, Random};
+use crate::snapshot::Hit;
+
+/// Names the walks among what is by lot of a seed; above every word that names a node at a hop.
+const WALKS: u64 = u64::MAX - 1;
+
+/// Walks that go on together: while the memory answers one of them, the others are moved.
+const TOGETHER: u32 = 64;
+
+/// Walks that a thread takes at a time.
+const A_TIME: u32 = 1024;
+
+/// Edges that are tried at a node by lot before all that may be taken are listed.
+const TRIES: usize = 8;
+
+/// A walk on its way.
+struct Wanderer {
+    random: Random,
+    node: Hit,
+    /// The step that it tries next.
+    step: usize,
+    /// The position of the edge that it takes, in that step; none where it stays.
+    position: Option<usize>,
+}
+
+/// The nodes of the seed's own type that random walks from it meet most often, the most frequent first; of equally frequent
+/// ones, in an order by lot. See [`Retrieval`].
+pub(super) fn retrieve(graph: &Graph<'_>, key: Key, last: Option<i64>, seed: Hit, retrieval: &Retrieval) -> Vec<Hit> {
+    let key = key.with(WALKS);
+    let chunks = retrieval.walks.div_ceil(A_TIME);
+    let mut met: Vec<u32> = (0..chunks)
+        .into_par_iter()
+        .flat_map_iter(|chunk| {
+            let walks = chunk * A_TIME..((chunk + 1) * A_TIME).min(retrieval.walks);
+            let mut met = Vec::with_capacity(walks.len() * retrieval.steps as usize / 2);
+            for first in walks.clone().step_by(TOGETHER as usize) {
+                wander(graph, key, last, seed, first..walks.end.min(first + TOGETHER), retrieval.steps, &mut met);
+            }
+            met
+        })
+        .collect();
+    met.par_sort_unstable();
+    let mut counts: Vec<(u32, u64, u32)> = met
+        .chunk_by(|one, other| one == other)
+        .filter(|same| same[0] != seed.node)
+        .map(|same| (u32::MAX - same.len() as u32, key.with(u64::from(same[0])).random().word(), same[0]))
+        .collect();
+    let rows = retrieval.rows as usize;
+    if rows < counts.len() && rows > 0 {
+        counts.select_nth_unstable(rows - 1);
+    }
+    counts.truncate(rows);
+    counts.sort_unstable();
+    counts.into_iter().map(|(_, _, node)| Hit { node_type: seed.node_type, node }).collect()
+}
+
+/// Moves some walks, all of them step by step.
+fn wander(graph: &Graph<'_>, key: Key, last: Option<i64>, seed: Hit, walks: Range<u32>, steps: u32, met: &mut Vec<u32>) {
+    let mut wanderers: Vec<Wanderer> =
+        walks.map(|walk| Wanderer { random: key.with(u64::from(walk)).random(), node: seed, step: 0, position: None }).collect();
+    wanderers.iter_mut().for_each(|wanderer| wanderer.turn(graph));
+    for _ in 0..steps {
+        for wanderer in &mut wanderers {
+            wanderer.choose(graph, last);
+        }
+        for wanderer in &mut wanderers {
+            wanderer.go(graph);
+            if wanderer.node.node_type == seed.node_type {
+                met.push(wanderer.node.node);
+            }
+        }
+    }
+}
+
+impl Wanderer {
+    /// Chooses a step of the node, and asks for its row.
+    #[inline(always)]
+    fn turn(&mut self, graph: &Graph<'_>) {
+        let steps = graph.steps.of(self.node.node_type);
+        self.step = steps.start + self.random.below(steps.len() as u64) as usize;
+        if let Some(hot) = graph.hot.get(self.step) {
+            hot.ask(self.node.node);
+        }
+    }
+
+    /// Chooses an edge, each of the step's that may be taken equally likely, and asks for its far end. Where the step has none,
+    /// it is another's turn, so that each step that has some is equally likely.
+    #[inline(always)]
+    fn choose(&mut self, graph: &Graph<'_>, last: Option<i64>) {
+        self.position = None;
+        let steps = graph.steps.of(self.node.node_type);
+        if steps.is_empty() {
+            return;
+        }
+        for _ in 0..TRIES {
+            self.position = self.edge(graph, last, self.step);
+            if let Some(position) = self.position {
+                return graph.hot[self.step].ask_for(position);
+            }
+            self.step = steps.start + self.random.below(steps.len() as u64) as usize;
+        }
+        // Most steps have nothing that may be taken: only those that have are chosen from.
+        let has = |&step: &usize| {
+            graph.allowed(step, self.node.node, last).any(|position| graph.may(step, self.node.node, position, last))
+        };
+        let having: Vec<usize> = steps.filter(has).collect();
+        if let Some(&step) = having.get(self.random.below(having.len() as u64) as usize) {
+            self.step = step;
+            self.position = self.edge(graph, last, step);
+        }
+    }
+
+    /// An edge of a step by lot, if it has one that may be taken.
+    #[inline(always)]
+    fn edge(&mut self, graph: &Graph<'_>, last: Option<i64>, step: usize) -> Option<usize> {
+        let row = graph.hot[step].row(self.node.node);
+        if row.is_empty() {
+            return None;
+        }
+        let is_plain = graph.hot[step].is_plain(last);
+        if is_plain && (last.is_none() || !graph.hot[step].is_timed()) {
+            return Some(row.start + self.random.below(row.len() as u64) as usize);
+        }
+        let allowed = graph.allowed(step, self.node.node, last);
+        for _ in 0..TRIES {
+            if allowed.is_empty() {
+                return None;
+            }
+            let position = allowed.start + self.random.below(allowed.len() as u64) as usize;
+            if is_plain || graph.may(step, self.node.node, position, last) {
+                return Some(position);
+            }
+        }
+        let those: Vec<usize> = allowed.filter(|&position| graph.may(step, self.node.node, position, last)).collect();
+        those.get(self.random.below(those.len() as u64) as usize).copied()
+    }
+
+    /// Takes the edge, and turns to the next.
+    #[inline(always)]
+    fn go(&mut self, graph: &Graph<'_>) {
+        if let Some(position) = self.position {
+            self.node = graph.far_hit(self.step, position);
+        }
+        self.turn(graph);
+    }
+}
