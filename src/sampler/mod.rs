@@ -72,6 +72,8 @@ mod subgraph;
 mod wide;
 
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod reference;

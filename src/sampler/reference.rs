@@ -1,12 +1,12 @@
 //! The sampler as plain lists and maps have it, which the fast one is compared with, edge by edge.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
-use super::plain::{Node, Plain, PlainEdge, plain_and_seeds, times};
-use super::random::{Draws, Key};
+use super::plain::{Node, Plain, PlainEdge, PlainRelation, plain_and_seeds, times};
+use super::random::{Draws, Key, Random};
 use super::*;
 use crate::snapshot::Hit;
 
@@ -395,5 +395,193 @@ fn rows_that_are_longer_than_registers_are_the_same_too() {
             assert_same(&plain, &sampler, &seeds, 5);
             assert_same(&plain, &sampler, &seeds[3..4], 6);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn induced_edges_are_all_between_the_nodes_and_the_walk_is_the_same(
+        (plain, seeds) in plain_and_seeds(),
+        (cutoff, equal_time, missing_time) in times(),
+        fanouts in prop::collection::vec(0_u32..4, 1..4),
+        draw in any::<u64>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = plain.write(folder.path());
+        let config = |listed| SamplerConfig {
+            cutoff,
+            equal_time,
+            missing_time,
+            listed,
+            ..SamplerConfig::new(Walk::neighbour(fanouts.clone()), plain.all())
+        };
+        let draw = |listed| Sampler::new(&snapshot, config(listed)).unwrap().sample(&seeds, draw).unwrap();
+        let [drawn, once, induced] = [Listed::Drawn, Listed::Once, Listed::Induced].map(draw);
+        prop_assert_eq!(&induced.nodes, &drawn.nodes);
+        prop_assert_eq!(&once.nodes, &drawn.nodes);
+        let nodes: BTreeSet<Node> = drawn.nodes.iter().map(|node| (node.node_type.0, node.node)).collect();
+        let mut expected: Vec<PlainEdge> = (plain.edges.iter())
+            .filter(|edge| {
+                let known = &plain.relations[usize::from(edge.relation)];
+                let ends = [(known.source, edge.source), (known.target, edge.target)];
+                plain.is_allowed(edge, &config(Listed::Induced)) && ends.iter().all(|end| nodes.contains(end))
+            })
+            .map(|&edge| plain.canonical(edge))
+            .collect();
+        expected.sort();
+        let read = |drawn: &Subgraph| -> Vec<PlainEdge> {
+            let mut edges: Vec<_> = drawn.edges.iter().map(|edge| super::tests::read(&plain, &snapshot, drawn, &edge)).collect();
+            edges.sort();
+            edges
+        };
+        prop_assert_eq!(read(&induced), expected);
+        prop_assert!(induced.edges.iter().all(|edge| edge.direction == Direction::Outgoing));
+        // Each drawn edge is there once.
+        let mut twice = read(&drawn);
+        let once = read(&once);
+        prop_assert!(once.len() <= twice.len() && twice.len() <= 2 * once.len());
+        for edge in &once {
+            let at = twice.binary_search(edge);
+            prop_assert!(at.is_ok());
+            twice.remove(at.unwrap());
+        }
+    }
+}
+
+/// Regions (0) of genes (1) of cells (2) of tissues (3), each step marked with `contains`; and genes that interact.
+fn layers() -> Plain {
+    let relation = |source, target, contains| PlainRelation { source, target, symmetric: false, timed: false, contains };
+    let relations = vec![relation(0, 1, true), relation(1, 2, true), relation(2, 3, true), relation(1, 1, false)];
+    let edge = |relation, source, target| PlainEdge { relation, source, target, time: i64::MIN, weight: 1 };
+    let mut edges = Vec::new();
+    for gene in 0..4 {
+        edges.extend((0..10).map(|region| edge(0, gene * 10 + region, gene)));
+        edges.extend((0..20).map(|cell| edge(1, gene, cell)));
+        edges.extend((0..4).filter(|&other| other != gene).map(|other| edge(3, gene, other)));
+    }
+    edges.extend((0..20).map(|cell| edge(2, cell, cell % 2)));
+    Plain { counts: vec![40, 4, 20, 2], relations, edges, born: Vec::new() }
+}
+
+#[test]
+fn the_hierarchy_is_climbed_and_descended_within_each_level_s_budget_and_evenly() {
+    let plain = layers();
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = plain.write(folder.path());
+    let walk = Walk::Hierarchy { up: vec![5, 1, 9], down: vec![3] };
+    let sampler = Sampler::new(&snapshot, SamplerConfig::new(walk, plain.all())).unwrap();
+    let mut counts = [[0_u64; 40]; 4];
+    const DRAWS: u64 = 8_000;
+    for draw in 0..DRAWS {
+        let drawn = sampler.sample(&[hit((1, 2))], draw).unwrap();
+        // The gene, five of its cells, a tissue of one of these, and three of its regions.
+        let found: Vec<(u16, u16)> = drawn.nodes.iter().map(|node| (node.node_type.0, node.hop)).collect();
+        assert_eq!(found, [&[(1, 0)][..], &[(2, 1); 5], &[(3, 2)], &[(0, 1); 3]].concat());
+        assert!(drawn.nodes.iter().filter(|node| node.node_type.0 == 0).all(|node| node.node / 10 == 2));
+        // From the edges up, the second level takes those that it looked at until a tissue came: one.
+        let by_relation = |relation| drawn.edges.iter().filter(|edge| edge.relation == RelationId(relation)).count();
+        assert_eq!([0, 1, 2, 3].map(by_relation), [3, 5, 1, 0]);
+        drawn.nodes.iter().for_each(|node| counts[node.node_type.index()][node.node as usize] += 1);
+    }
+    for (counts, most, highest) in [(&counts[2][..20], 5.0, 43.8), (&counts[0][20..30], 3.0, 27.9), (&counts[3][..2], 1.0, 10.8)]
+    {
+        let n = counts.len() as f64;
+        let share = most / n;
+        let variance = DRAWS as f64 * share * (1.0 - share) * n / (n - 1.0);
+        let found: f64 = counts.iter().map(|&count| (count as f64 - DRAWS as f64 * share).powi(2) / variance).sum();
+        assert!(found < highest, "χ² {found} of {counts:?} (p = 0.001)");
+    }
+    // With budgets for all, all that contains it and all that it contains is there, and no sibling.
+    let walk = Walk::Hierarchy { up: vec![99; 3], down: vec![99; 3] };
+    let sampler = Sampler::new(&snapshot, SamplerConfig::new(walk, plain.all())).unwrap();
+    let drawn = sampler.sample(&[hit((1, 2))], 0).unwrap();
+    assert_eq!((drawn.nodes.len(), drawn.edges.len()), (1 + 20 + 2 + 10, 20 + 20 + 10));
+    let config = SamplerConfig::new(Walk::Hierarchy { up: vec![1], down: vec![] }, [RelationId(3)]);
+    let Err(error) = Sampler::new(&snapshot, config) else { panic!() };
+    assert!(error.to_string().contains("a step of the hierarchy"), "{error}");
+}
+
+#[test]
+fn relations_share_a_level_evenly() {
+    // A cell with 200 genes and 10 tissues above: of 20 parents, 10 are tissues.
+    let mut plain = layers();
+    plain.counts = vec![1, 1, 300, 20];
+    let edge = |relation, source, target| PlainEdge { relation, source, target, time: i64::MIN, weight: 1 };
+    plain.relations[1] = PlainRelation { source: 1, target: 2, symmetric: false, timed: false, contains: true };
+    plain.relations[2] = PlainRelation { source: 1, target: 3, symmetric: false, timed: false, contains: true };
+    plain.edges = (0..200).map(|cell| edge(1, 0, cell)).chain((0..15).map(|tissue| edge(2, 0, tissue))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = plain.write(folder.path());
+    let walk = Walk::Hierarchy { up: vec![20], down: vec![] };
+    let sampler = Sampler::new(&snapshot, SamplerConfig::new(walk, plain.all())).unwrap();
+    let drawn = sampler.sample(&[hit((1, 0))], 0).unwrap();
+    let count = |node_type| drawn.nodes.iter().filter(|node| node.node_type.0 == node_type).count();
+    assert_eq!([1, 2, 3].map(count), [1, 10, 10]);
+}
+
+/// What random walks from a seed meet of its own type, as plain as they are described.
+fn wandered(plain: &Plain, config: &SamplerConfig, key: Key, start: Node, retrieval: Retrieval) -> BTreeMap<u32, u32> {
+    let mut counts = BTreeMap::new();
+    for walk in 0..retrieval.walks {
+        let mut random = key.with(u64::MAX - 1).with(u64::from(walk)).random();
+        let mut node = start;
+        let turn = |node: Node, random: &mut Random| {
+            let ways = ways(plain, config, node.0);
+            (random.below(ways.len() as u64) as usize, ways)
+        };
+        let (mut at, mut all) = turn(node, &mut random);
+        for _ in 0..retrieval.steps {
+            let mut found = row(plain, config, node, all[at]);
+            while found.is_empty() {
+                at = random.below(all.len() as u64) as usize;
+                found = row(plain, config, node, all[at]);
+            }
+            node = (far_type(plain, all[at]), found[random.below(found.len() as u64) as usize].0);
+            (at, all) = turn(node, &mut random);
+            if node.0 == start.0 && node != start {
+                *counts.entry(node.1).or_insert(0) += 1;
+            }
+        }
+    }
+    counts
+}
+
+#[test]
+fn retrieved_rows_are_those_that_random_walks_meet_most_often() {
+    // Every node has an edge, so that no walk ends; two thirds of a cell's genes are its own kind's.
+    let relation = |source, target| PlainRelation { source, target, symmetric: false, timed: false, contains: false };
+    let mut random = Key::new("a test's cells", 1).random();
+    let mut edges = Vec::new();
+    for cell in 0..60 {
+        for _ in 0..12 {
+            let kind = if random.below(3) < 2 { cell % 3 } else { random.below(3) as u32 };
+            let gene = kind * 20 + random.below(20) as u32;
+            edges.push(PlainEdge { relation: 0, source: cell, target: gene, time: i64::MIN, weight: 1 });
+        }
+        edges.push(PlainEdge { relation: 1, source: cell, target: cell % 2, time: i64::MIN, weight: 1 });
+    }
+    let plain = Plain { counts: vec![60, 60, 2], relations: vec![relation(0, 1), relation(0, 2)], edges, born: Vec::new() };
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = plain.write(folder.path());
+    // More walks than a thread takes at a time, and no multiple of those that go on together.
+    let retrieval = Retrieval { walks: 2_500, steps: 5, rows: 12 };
+    let config = SamplerConfig { retrieval: Some(retrieval), seed: 4, ..SamplerConfig::new(Walk::neighbour([3]), plain.all()) };
+    let sampler = Sampler::new(&snapshot, config.clone()).unwrap();
+    for cell in [0, 7, 59] {
+        let drawn = sampler.sample(&[hit((0, cell))], 2).unwrap();
+        let word = word(0, hit((0, cell)));
+        let key = Key::new("relata sampler", 4).with(2).with(word).with(word);
+        let counts = wandered(&plain, &config, key, (0, cell), retrieval);
+        let found: Vec<u32> = drawn.retrieved.iter().map(|&place| drawn.nodes[place as usize].node).collect();
+        assert_eq!(found.len(), 12);
+        let mut expected: Vec<u32> = counts.values().copied().collect();
+        expected.sort_unstable_by(|one, other| other.cmp(one));
+        assert_eq!(found.iter().map(|node| counts[node]).collect::<Vec<_>>(), expected[..12]);
+        // They begin the walk too, as seeds do, and are no seeds.
+        assert_eq!(drawn.seeds, [0]);
+        assert!(drawn.nodes[..13].iter().all(|node| node.hop == 0 && node.node_type.0 == 0));
+        assert!(drawn.retrieved.iter().all(|place| drawn.edges.iter().any(|edge| edge.near == *place)));
     }
 }
