@@ -4,30 +4,43 @@
 //! A [`Walk`] says which edges of a node are taken:
 //!
 //! * **neighbour** (Hamilton, Ying and Leskovec, NeurIPS 2017; as PyG and DGL have it): each node of a hop draws, of each
-//!   relation and direction, as many edges as the fanout says: uniformly, without replacement, from all of its edges
-//!   that time allows, whatever other nodes drew. The edge that led to the node is among them: drawn again, it counts for
-//!   the fanout and is not listed again.
+//!   relation and direction, as many edges as the fanout says, from all of its edges that time allows, whatever other nodes
+//!   drew. Around all seeds together ([`Sampler::sample`]), or around each one for itself ([`Sampler::sample_each`]).
 //! * **context** (as the Relational Transformer has it): breadth-first under a budget of tokens, the nodes of a hop in
 //!   random order. Rows are nodes and edges. An edge refers to its two ends, its parents: with an edge, the node at its other
 //!   end is always taken, and they are paid together. The edges that refer to a node are its children: of each relation and
-//!   direction at most a width, uniformly. A node whose children do not all fit into what is left of the budget ends
+//!   direction at most a width. A node whose children do not all fit into what is left of the budget ends
 //!   the walk: its relations and directions take turns, each giving its next edge in a random order of its own, until one
 //!   that does not fit; so they share evenly, and each shows a uniform sample. An edge is considered once, from the end
 //!   that is expanded first: not drawn there, it does not come back from the other end.
+//! * **hierarchy**: up and down the relations that the schema marks with `contains`, level by level, each with a budget of
+//!   nodes. The relations of a level take turns, each giving an edge of those of all of the level's nodes in a random order.
+//!
+//! Before any of them, [`Retrieval`] may bring rows like the seed, at which the walk begins too.
+//!
+//! A [`Choice`] says which edges a node takes where it does not take all: any (without replacement, each set equally likely),
+//! the latest, by weight, or those of the highest weight. [`Listed`] says which edges of those that were met are listed: as
+//! messages to the node that drew them, each once, or all between the nodes.
 //!
 //! **Budget.** An edge costs its relation's tokens, a node those of its type; the last hop's nodes are known by identity
 //! only, and cost nothing. Seeds are paid first and are there even if they cost more than there is. There are never more
 //! edges than tokens either, so that edges that cost nothing do not make a subgraph as large as the database.
 //!
+//! **Time.** With a cutoff, nothing later is met by any path: no edge whose time is later, and no node that came later
+//! ([`SamplerConfig::time_of`]), be it a parent, a child or a retrieved row. What has just that time, and what has none, is a
+//! choice of the configuration. A seed is there whatever its time, and is not reached from another. (Attributes have times of
+//! their own: what of a node may be shown is for the tokens to say.)
+//!
 //! **Invariants:**
-//! * A node and an edge occur once in a subgraph. Parallel edges are different edges; a symmetric edge is one, and so is
-//!   a loop.
-//! * With a cutoff, no edge later than it is taken by any path. (Attributes of nodes have times of their own: what of a
-//!   node may be shown is for the tokens to say.)
-//! * The same snapshot, configuration, seeds and draw give the same subgraph, on any number of threads; a seed's
-//!   own subgraph ([`Sampler::sample_each`]) is what [`Sampler::sample`] gives for this seed alone.
+//! * A node occurs once in a subgraph, and so does an edge in each direction that it was drawn in. Parallel edges are
+//!   different edges; a symmetric edge is one, and so is a loop.
+//! * The same snapshot, configuration, seeds and draw give the same subgraph, on any number of threads and any processor; a
+//!   seed's own subgraph is what [`Sampler::sample`] gives for this seed alone.
 //! * Time and memory of a subgraph depend on its own size, not on the database's: a node with a million edges of which
-//!   ten are wanted is asked for ten.
+//!   ten are wanted is asked for ten. (Choices by weight, and edges refused for the time of their far ends, look at a node's
+//!   whole row; induced edges at the rows of all nodes.)
+//!
+//! What it costs, and why, is in `JOURNAL.md` beside this file.
 //!
 //! ```
 //! use relata::sampler::{Sampler, SamplerConfig, Walk};

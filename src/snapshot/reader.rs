@@ -312,6 +312,17 @@ impl Snapshot {
         self.inner.names(key(Part::NameOffsets), key(Part::NameBytes))
     }
 
+    /// The codes of a category attribute's values, or of an interval attribute's contigs: those of
+    /// [`categories`](Self::categories). `u32::MAX` is missing; of other attributes, and where it is missing throughout, there are none.
+    pub fn codes(&self, node_type: NodeTypeId, attribute: AttributeId) -> &[u32] {
+        match self.schema().node(node_type).attributes[attribute.index()].kind {
+            AttributeKind::Category | AttributeKind::Interval => {
+                self.inner.slice(SectionKey::attribute(Part::NodeValues, node_type.0, attribute.0))
+            }
+            _ => &[],
+        }
+    }
+
     /// A text or sequence; `None` where missing.
     pub fn text(&self, node_type: NodeTypeId, attribute: AttributeId, node: u32) -> Option<&str> {
         let key = |part| SectionKey::attribute(part, node_type.0, attribute.0);

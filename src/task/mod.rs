@@ -31,7 +31,7 @@ mod split;
 use std::path::Path;
 
 use relata_schema::located::{LocatedError, from_toml};
-use relata_schema::{AttributeId, AttributeKind, NodeTypeId, RelationId, Schema};
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema, nearest};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -134,7 +134,9 @@ pub struct SplitConfig {
     pub kind: SplitKind,
     /// How many folds.
     pub folds: u32,
-    /// For `group`: the category attribute whose members stay together.
+    /// For `group`: what those that stay together share. A category (`batch`, a cluster of sequences), an interval (`locus`: its
+    /// chromosome), or a relation of the node type (`from_donor`, `received`): then rows that are linked to the same node stay
+    /// together, and so do those that share one with a third.
     pub group: Option<Spanned<String>>,
     /// Of the shuffle.
     pub seed: u64,
@@ -155,7 +157,8 @@ pub enum SplitKind {
     /// At random within each class, so that folds have the same mixture; for numbers, within each stretch of
     /// neighbouring values.
     Stratified,
-    /// Whole groups at a time; a row without a group is one of its own.
+    /// Whole groups at a time, so that what the members of a group have in common cannot be learnt from one and asked of
+    /// another; a row without a group is one of its own.
     Group,
 }
 
@@ -174,6 +177,17 @@ pub struct ResolvedTask {
     pub hidden_relations: Vec<RelationId>,
     /// Relations that the walk may follow.
     pub relations: Vec<RelationId>,
+    /// What the members of a group share, if the split is by groups.
+    pub group: Option<GroupBy>,
+}
+
+/// What the members of a group share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// A category, or the contig of an interval.
+    Attribute(AttributeId),
+    /// A node that they are linked to, by edges of a relation that are walked in a direction.
+    Link(RelationId, Direction),
 }
 
 impl Task {
@@ -209,22 +223,10 @@ impl Task {
                 None => hidden_relations.push(schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()))?),
             }
         }
-        if let Some(name) = &self.split.group {
-            let group = schema.node_attribute(node_type, name.get_ref()).map_err(|error| at(name, error.to_string()))?;
-            let owner = schema.node(node_type);
-            let kind = owner.attributes[group.index()].kind;
-            if kind != AttributeKind::Category {
-                let categories = owner.attributes.iter().filter(|known| known.kind == AttributeKind::Category);
-                let known: Vec<&str> = categories.map(|known| known.name.as_str()).collect();
-                let message = format!(
-                    "split.group: found `{}`, a {kind}, expected a category of `{}`: {}",
-                    name.get_ref(),
-                    owner.name,
-                    known.join(", ")
-                );
-                return Err(at(name, message).into());
-            }
-        }
+        let group = match &self.split.group {
+            Some(name) => Some(group_by(schema, node_type, name.get_ref()).map_err(|message| at(name, message))?),
+            None => None,
+        };
         let relations = match &self.context.relations {
             None => schema.relation_ids().collect(),
             Some(names) => names
@@ -233,7 +235,49 @@ impl Task {
                 .collect::<Result<Vec<_>>>()?,
         };
         let relations = relations.into_iter().filter(|id| !hidden_relations.contains(id)).collect();
-        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations })
+        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, group })
+    }
+}
+
+/// `batch`, `locus` or `from_donor`
+fn group_by(schema: &Schema, node_type: NodeTypeId, name: &str) -> Result<GroupBy, String> {
+    let owner = schema.node(node_type);
+    let is_group = |kind| matches!(kind, AttributeKind::Category | AttributeKind::Interval);
+    if let Some(id) = owner.attribute(name) {
+        let kind = owner.attributes[id.index()].kind;
+        if is_group(kind) {
+            return Ok(GroupBy::Attribute(id));
+        }
+        let known = owner.attributes.iter().filter(|known| is_group(known.kind)).map(|known| known.name.as_str());
+        let known = known.collect::<Vec<_>>().join(", ");
+        let owner = &owner.name;
+        return Err(format!("split.group: found `{name}`, a {kind}, expected a category or interval of `{owner}`: {known}"));
+    }
+    let links = |id: RelationId| {
+        let relation = schema.edge(id);
+        let direction = [(relation.source, Direction::Outgoing), (relation.target, Direction::Incoming)];
+        direction.into_iter().find(|(near, _)| *near == node_type).map(|(_, direction)| GroupBy::Link(id, direction))
+    };
+    match schema.relation(name).map(links) {
+        Ok(Some(link)) => Ok(link),
+        Ok(None) => Err(format!("split.group: found `{name}`, a relation that `{}` is no end of", owner.name)),
+        Err(_) => {
+            let relations = schema.relation_ids().filter(|&id| links(id).is_some()).map(|id| schema.edge(id).name.as_str());
+            let attributes = owner.attributes.iter().filter(|known| is_group(known.kind)).map(|known| known.name.as_str());
+            let known: Vec<&str> = attributes.chain(relations).collect();
+            let near = nearest(name, known.iter().copied());
+            let owner = &owner.name;
+            Err(match near.as_slice() {
+                [] => format!(
+                    "split.group: found `{name}`, expected a category, interval or relation of `{owner}`: {}",
+                    known.join(", ")
+                ),
+                near => {
+                    let near = near.iter().map(|near| format!("`{near}`")).collect::<Vec<_>>().join(" or ");
+                    format!("split.group: found `{name}`, which `{owner}` does not have; did you mean {near}?")
+                }
+            })
+        }
     }
 }
 

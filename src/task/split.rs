@@ -1,6 +1,8 @@
-use relata_schema::AttributeKind;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{ResolvedTask, SplitKind};
+use petgraph::unionfind::UnionFind;
+
+use super::{GroupBy, ResolvedTask, SplitKind};
 use crate::snapshot::{NodeColumn, Snapshot};
 use crate::{Error, Result};
 
@@ -195,21 +197,39 @@ fn groups(snapshot: &Snapshot, task: &ResolvedTask, rows: &[u32]) -> Result<Vec<
         found,
         expected: expected.to_owned(),
     };
-    let Some(name) = &split.group else {
-        return Err(setting("nothing".to_owned(), "a category attribute, since split.kind is `group`"));
+    let (Some(name), Some(group)) = (&split.group, task.group) else {
+        return Err(setting("nothing".to_owned(), "a category, interval or relation, since split.kind is `group`"));
     };
-    let group = snapshot.schema().node_attribute(task.node_type, name.get_ref())?;
-    let NodeColumn::Category(codes) = snapshot.column(task.node_type, group) else {
-        let kind = snapshot.schema().node(task.node_type).attributes[group.index()].kind;
-        return Err(setting(format!("`{}`, a {kind}", name.get_ref()), &format!("a {}", AttributeKind::Category)));
-    };
-    let known = snapshot.categories(task.node_type, group).len();
-    let mut groups = vec![Vec::new(); known];
-    let mut alone = Vec::new();
-    for &row in rows {
-        match codes.get(row as usize).and_then(|&code| groups.get_mut(code as usize)) {
-            Some(group) => group.push(row),
-            None => alone.push(vec![row]),
+    let (mut groups, mut alone) = (Vec::new(), Vec::new());
+    match group {
+        GroupBy::Attribute(attribute) => {
+            let codes = snapshot.codes(task.node_type, attribute);
+            groups.resize(snapshot.categories(task.node_type, attribute).len(), Vec::new());
+            for &row in rows {
+                match codes.get(row as usize).and_then(|&code| groups.get_mut(code as usize)) {
+                    Some(group) => group.push(row),
+                    None => alone.push(vec![row]),
+                }
+            }
+        }
+        GroupBy::Link(relation, direction) => {
+            let adjacency = snapshot.adjacency(relation, direction);
+            // All nodes of the type take part, so that rows are together that share a node with one that has no target.
+            let mut sets = UnionFind::new(snapshot.node_count(task.node_type) as usize);
+            let mut first: HashMap<u32, usize> = HashMap::new();
+            for node in 0..snapshot.node_count(task.node_type) {
+                for &far in adjacency.neighbors(node) {
+                    sets.union(*first.entry(far).or_insert(node as usize), node as usize);
+                }
+            }
+            let mut of: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+            for &row in rows {
+                match adjacency.degree(row) {
+                    0 => alone.push(vec![row]),
+                    _ => of.entry(sets.find(row as usize)).or_default().push(row),
+                }
+            }
+            groups.extend(of.into_values());
         }
     }
     groups.retain(|group| !group.is_empty());
@@ -239,7 +259,7 @@ mod tests {
     use relata_schema::{Schema, Value};
 
     use super::*;
-    use crate::snapshot::SnapshotWriter;
+    use crate::snapshot::{EdgeData, SnapshotWriter};
     use crate::task::Task;
 
     const TASK: &str = "[task]\nnode = \"cell\"\ntarget = \"celltype\"\n[split]\n";
@@ -364,6 +384,61 @@ mod tests {
         assert_eq!(sizes, [8, 6, 5]);
         let message = split(6).unwrap_err().to_string();
         assert!(message.contains("`batch` with 5 groups for 6 folds"), "{message}");
+    }
+
+    #[test]
+    fn rows_that_share_a_linked_node_stay_together_and_so_do_those_of_a_chromosome() {
+        let schema = Schema::biology();
+        let store = tempfile::tempdir().unwrap();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let node = |name| schema.node_type(name).unwrap();
+        let keys = |prefix: &str, count: u32| (0..count).map(|at| format!("{prefix}{at:03}")).collect::<Vec<_>>();
+        writer.nodes(node("cell"), &keys("c", 40)).unwrap();
+        writer.nodes(node("perturbation"), &keys("p", 12)).unwrap();
+        writer.nodes(node("gene"), &keys("g", 30)).unwrap();
+        let category = |name: String| Some(Value::Category(name));
+        // Cells 38 and 39 have no label; 38 received two perturbations, and so ties the cells of both together.
+        let labels: Vec<_> = (0..40).map(|cell| (cell < 38).then(|| category(format!("t{}", cell % 2))).flatten()).collect();
+        writer.column(node("cell"), schema.node_attribute(node("cell"), "celltype").unwrap(), &labels).unwrap();
+        let biotypes: Vec<_> = (0..30).map(|gene| category(format!("b{}", gene % 2))).collect();
+        writer.column(node("gene"), schema.node_attribute(node("gene"), "biotype").unwrap(), &biotypes).unwrap();
+        let locus = |gene: u32| {
+            let interval = relata_schema::Interval::new(format!("chr{}", gene % 7), 10, 20, relata_schema::Strand::Unknown);
+            (gene != 29).then(|| Value::Interval(interval.unwrap()))
+        };
+        let loci: Vec<_> = (0..30).map(locus).collect();
+        writer.column(node("gene"), schema.node_attribute(node("gene"), "locus").unwrap(), &loci).unwrap();
+        // Cell 37 received none.
+        let received: Vec<(u32, u32)> = (0..37).map(|cell| (cell, cell % 12)).chain([(38, 3), (38, 4), (39, 5)]).collect();
+        let edges = EdgeData {
+            sources: received.iter().map(|edge| edge.0).collect(),
+            targets: received.iter().map(|edge| edge.1).collect(),
+            ..EdgeData::default()
+        };
+        writer.relation(schema.relation("received").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+
+        let text = format!("{TASK}kind = \"group\"\ngroup = \"received\"\nfolds = 4");
+        let by_perturbation = folds(&snapshot, &task(&text)).unwrap();
+        check_partition(&by_perturbation, &(0..38).collect::<Vec<_>>());
+        let perturbations = |rows: &[u32]| {
+            let of = |row: &u32| received.iter().filter(|edge| edge.0 == *row).map(|edge| edge.1).collect::<Vec<_>>();
+            // What cell 38 ties together counts as one.
+            rows.iter().flat_map(of).map(|at| if at == 4 { 3 } else { at }).collect::<std::collections::BTreeSet<_>>()
+        };
+        for fold in &by_perturbation {
+            assert!(perturbations(&fold.train).is_disjoint(&perturbations(&fold.test)), "{fold:?}");
+            // No fold is left with little: of 12 groups of about three cells none is far from a quarter.
+            assert!((8..=12).contains(&fold.test.len()), "{fold:?}");
+        }
+
+        let text = "[task]\nnode = \"gene\"\ntarget = \"biotype\"\n[split]\nkind = \"group\"\ngroup = \"locus\"\nfolds = 3";
+        let by_chromosome = folds(&snapshot, &task(text)).unwrap();
+        check_partition(&by_chromosome, &(0..30).collect::<Vec<_>>());
+        let chromosomes =
+            |rows: &[u32]| rows.iter().filter(|&&row| row != 29).map(|row| row % 7).collect::<std::collections::BTreeSet<_>>();
+        assert!(by_chromosome.iter().all(|fold| chromosomes(&fold.train).is_disjoint(&chromosomes(&fold.test))));
     }
 
     #[test]

@@ -4,21 +4,21 @@ use relata_schema::{Direction, Transform};
 
 use super::*;
 use crate::planted;
-use crate::sampler::{Sampler, SamplerConfig, Subgraph, Walk};
+use crate::sampler::{Retrieval, Sampler, SamplerConfig, Subgraph, Walk};
 use crate::snapshot::{EdgeColumn, Hit, Snapshot};
 use crate::task::{AttentionKind, ResolvedTask};
 
-fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Sampler {
+fn sampler(snapshot: &Snapshot, task: &ResolvedTask, retrieval: Option<Retrieval>) -> Sampler {
     let context = &task.task.context;
     let costs = Columns::of(snapshot, task).costs();
     let walk = Walk::Context { tokens: context.tokens, hops: context.hops, width: context.width, width_of: Vec::new(), costs };
-    let config = SamplerConfig { seed: 1, ..SamplerConfig::new(walk, task.relations.clone()) };
+    let config = SamplerConfig { seed: 1, retrieval, ..SamplerConfig::new(walk, task.relations.clone()) };
     Sampler::new(snapshot, config).unwrap()
 }
 
 fn subgraphs(snapshot: &Snapshot, task: &ResolvedTask, rows: &[u32]) -> Vec<Subgraph> {
     let seeds: Vec<Hit> = rows.iter().map(|&node| Hit { node_type: task.node_type, node }).collect();
-    sampler(snapshot, task).sample_each(&seeds, 0).unwrap()
+    sampler(snapshot, task, None).sample_each(&seeds, 0).unwrap()
 }
 
 /// Contexts of all cells; those before `training` trained.
@@ -95,7 +95,11 @@ fn no_target_is_in_any_token_but_those_of_training_rows_beside_the_seed() {
     assert!(shown_beside > 0, "the guard must not drop more than it should");
     // Which labels are shown: exactly those of training cells that have one. Of one cell seen from all others.
     let encoder = Encoder::new(&snapshot, &task, &vocabulary, &(0..16).collect::<Vec<_>>()).unwrap();
-    for subgraph in subgraphs(&snapshot, &task, &(0..24).collect::<Vec<_>>()) {
+    let seeds: Vec<Hit> = (0..24).map(|node| Hit { node_type: task.node_type, node }).collect();
+    let beside = Retrieval { walks: 50, steps: 4, rows: 8 };
+    let retrieved = sampler(&snapshot, &task, Some(beside)).sample_each(&seeds, 0).unwrap();
+    assert!(retrieved.iter().all(|subgraph| subgraph.retrieved.len() == 8), "rows beside the seed");
+    for subgraph in subgraphs(&snapshot, &task, &(0..24).collect::<Vec<_>>()).into_iter().chain(retrieved) {
         let context = encoder.encode(&subgraph);
         let cells: Vec<_> = subgraph.nodes.iter().filter(|node| node.node_type == task.node_type && node.hop < 3).collect();
         let states: Vec<State> = context.tokens.iter().filter(|token| token.column == target).map(|token| token.state).collect();
