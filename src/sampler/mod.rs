@@ -62,6 +62,7 @@ mod growing;
 mod hierarchy;
 mod listed;
 mod neighbour;
+mod permutation;
 mod places;
 mod prefetch;
 pub mod random;
@@ -85,6 +86,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
+pub use permutation::Permutation;
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 
