@@ -54,9 +54,11 @@
 //! ```
 
 mod buffer;
+mod classes;
 mod config;
 mod context;
 mod distinct;
+mod epochs;
 mod graph;
 mod growing;
 mod hierarchy;
@@ -86,6 +88,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
+pub use epochs::{Balance, EpochConfig, Epochs, Seeds};
 pub use permutation::Permutation;
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
@@ -232,21 +235,27 @@ impl Sampler {
     }
 
     fn check(&self, seeds: &[Hit]) -> Result<()> {
-        let is_there = |seed: &&Hit| seed.node < self.snapshot.node_count(seed.node_type);
-        let Some(&seed) = seeds.iter().find(|seed| !is_there(seed)) else { return Ok(()) };
-        let known = self.snapshot.schema().node_types().get(seed.node_type.index());
-        let (found, expected) = match known {
-            Some(known) => {
-                let count = self.snapshot.node_count(seed.node_type);
-                (format!("node {} of {}", seed.node, known.name), format!("below {count}, the number of its nodes"))
-            }
-            None => {
-                let count = self.snapshot.schema().node_types().len();
-                (format!("node type number {}", seed.node_type.0), format!("below {count}, the number of node types"))
-            }
-        };
-        Err(Error::Setting { setting: "seeds".to_owned(), found, expected })
+        check_seeds(&self.snapshot, seeds)
     }
+}
+
+/// # Errors
+/// [`Error::Setting`] names a seed that the snapshot does not have.
+fn check_seeds(snapshot: &Snapshot, seeds: &[Hit]) -> Result<()> {
+    let is_there = |seed: &&Hit| seed.node < snapshot.node_count(seed.node_type);
+    let Some(&seed) = seeds.iter().find(|seed| !is_there(seed)) else { return Ok(()) };
+    let known = snapshot.schema().node_types().get(seed.node_type.index());
+    let (found, expected) = match known {
+        Some(known) => {
+            let count = snapshot.node_count(seed.node_type);
+            (format!("node {} of {}", seed.node, known.name), format!("below {count}, the number of its nodes"))
+        }
+        None => {
+            let count = snapshot.schema().node_types().len();
+            (format!("node type number {}", seed.node_type.0), format!("below {count}, the number of node types"))
+        }
+    };
+    Err(Error::Setting { setting: "seeds".to_owned(), found, expected })
 }
 
 /// A node at a hop as one number. Hops are at most 64.
