@@ -7,11 +7,11 @@ use std::sync::Arc;
 use relata_schema::NodeTypeId;
 use serde::{Deserialize, Serialize};
 
-use super::Permutation;
 use super::check_seeds;
 use super::classes::{ClassColumn, Grouped};
 use super::random::Key;
 use super::steps::setting;
+use super::{Filter, Permutation};
 use crate::snapshot::{Hit, Snapshot};
 use crate::{Error, Result};
 
@@ -32,9 +32,17 @@ impl Seeds {
         Self(Kind::All { node_type, count: snapshot.node_count(node_type) })
     }
 
-    /// Some nodes of a type, such as those that a filter finds.
+    /// Some nodes of a type.
     pub fn nodes(node_type: NodeTypeId, nodes: Vec<u32>) -> Self {
         Self(Kind::Nodes { node_type, nodes: nodes.into() })
+    }
+
+    /// The nodes that a filter finds.
+    ///
+    /// # Errors
+    /// Those of [`Filter::nodes`].
+    pub fn matching(snapshot: &Snapshot, filter: &Filter) -> Result<Self> {
+        Ok(Self::nodes(snapshot.schema().node_type(filter.node_type())?, filter.nodes(snapshot)?))
     }
 
     /// Any nodes. One that is there twice is two seeds.

@@ -59,6 +59,7 @@ mod config;
 mod context;
 mod distinct;
 mod epochs;
+mod filter;
 mod graph;
 mod growing;
 mod hierarchy;
@@ -89,6 +90,7 @@ use rayon::prelude::*;
 
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
 pub use epochs::{Balance, EpochConfig, Epochs, Seeds};
+pub use filter::Filter;
 pub use permutation::Permutation;
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
