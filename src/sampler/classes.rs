@@ -1,6 +1,6 @@
 //! Nodes by a category or boolean attribute.
 
-use relata_schema::{AttributeKind, NodeTypeId, suggestion};
+use relata_schema::{AttributeId, AttributeKind, NodeTypeId, suggestion};
 
 use super::steps::setting;
 use crate::Result;
@@ -9,6 +9,8 @@ use crate::snapshot::{NodeColumn, Snapshot};
 /// The class that each node of a type is in: a category's code, or a boolean as 0 and 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClassColumn<'s> {
+    /// Which attribute it is.
+    pub(super) attribute: AttributeId,
     codes: Codes<'s>,
     /// How many classes there are.
     pub(super) count: u32,
@@ -29,13 +31,16 @@ impl<'s> ClassColumn<'s> {
         let owner = snapshot.schema().node(node_type);
         let has_classes = |kind| matches!(kind, AttributeKind::Category | AttributeKind::Boolean);
         let found = owner.attribute(name);
-        match found.map(|attribute| (attribute, snapshot.column(node_type, attribute))) {
-            Some((attribute, NodeColumn::Category(codes))) => {
-                let count = snapshot.categories(node_type, attribute).len() as u32;
-                Ok(Self { codes: Codes::Category(codes), count })
-            }
-            Some((_, NodeColumn::Boolean(truths))) => Ok(Self { codes: Codes::Boolean(truths), count: 2 }),
-            _ => {
+        let column = found.and_then(|attribute| {
+            let count = match owner.attributes[attribute.index()].kind {
+                AttributeKind::Category => snapshot.categories(node_type, attribute).len() as u32,
+                _ => 2,
+            };
+            Self::read(snapshot, node_type, attribute, count)
+        });
+        match column {
+            Some(column) => Ok(column),
+            None => {
                 let known = owner.attributes.iter().filter(|known| has_classes(known.kind)).map(|known| known.name.as_str());
                 let known: Vec<&str> = known.collect();
                 let found = match found {
@@ -46,6 +51,16 @@ impl<'s> ClassColumn<'s> {
                 Err(setting(what, found, format!("a category or boolean attribute of {}: {names}", owner.name)))
             }
         }
+    }
+
+    /// That of an attribute whose classes were counted before; `None` where it can have none.
+    pub(super) fn read(snapshot: &'s Snapshot, node_type: NodeTypeId, attribute: AttributeId, count: u32) -> Option<Self> {
+        let codes = match snapshot.column(node_type, attribute) {
+            NodeColumn::Category(codes) => Codes::Category(codes),
+            NodeColumn::Boolean(truths) => Codes::Boolean(truths),
+            _ => return None,
+        };
+        Some(Self { attribute, codes, count })
     }
 
     /// A node's class, below the count; `None` where it is missing.

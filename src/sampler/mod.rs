@@ -29,6 +29,9 @@
 //! * Time and memory of a subgraph depend on its own size, not on the database's: a node with a million edges of which
 //!   ten are wanted is asked for ten.
 //!
+//! Seeds are a list, all nodes of a type, or what a [`Filter`] finds; [`Epochs`] says in which order a training sees them.
+//! [`Negatives`] draws pairs that are no edges, for link tasks.
+//!
 //! ```
 //! use relata::sampler::{Sampler, SamplerConfig, Walk};
 //! use relata::snapshot::{EdgeData, Hit, Snapshot, SnapshotWriter};
@@ -64,6 +67,7 @@ mod graph;
 mod growing;
 mod hierarchy;
 mod listed;
+mod negatives;
 mod neighbour;
 mod permutation;
 mod places;
@@ -91,6 +95,7 @@ use rayon::prelude::*;
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
 pub use epochs::{Balance, EpochConfig, Epochs, Seeds};
 pub use filter::Filter;
+pub use negatives::{Corrupt, EndWeight, NegativeConfig, Negatives};
 pub use permutation::Permutation;
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};

@@ -28,7 +28,7 @@ use crate::snapshot::Snapshot;
 /// | of an interval `locus`: `locus.contig` | as a category |
 /// | `locus.start`, `locus.end`, `locus.length` | as a number, in base pairs; `[start, end)` from 0 |
 /// | `locus.strand` | `=` `!=` and `+`, `-`, or `.` where it is not known |
-/// | `degree(relation)`, or `degree(relation, incoming)` | as a number: the edges that a node has; where both ends are of its type, those of both directions |
+/// | `degree(relation)`, or `degree(relation, incoming)` | as a number: edges of a node; without a direction, of both |
 /// | any attribute | `is missing`, `is known` |
 ///
 /// Conditions are joined by `and`, which binds closer, and `or`, and turned by `not`. A value is a word or stands in `"…"` or
