@@ -17,8 +17,7 @@ const MOST_DEPTH: usize = 100;
 /// # Errors
 /// [`Error::Located`] says where it is none.
 pub(super) fn parse(schema: &Schema, node_type: NodeTypeId, text: &str) -> Result<Condition> {
-    let words = words(text).map_err(|(place, message)| error(text, place, message))?;
-    let mut parser = Parser { schema, node_type, text, words, at: 0, depth: 0 };
+    let mut parser = Parser { schema, node_type, text, words: words(text)?, at: 0, depth: 0 };
     let condition = parser.any(false)?;
     match parser.at == parser.words.len() {
         true => Ok(condition),

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::condition::Operator;
+use super::parse::error;
+use crate::Result;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Word {
@@ -31,8 +33,8 @@ const SIGNS: [(&str, Word); 10] = [
 /// Each word with its bytes in the text.
 ///
 /// # Errors
-/// The place of what is no word, and why.
-pub(super) fn words(text: &str) -> Result<Vec<(Word, Range<usize>)>, (Range<usize>, String)> {
+/// [`Error::Located`](crate::Error::Located) says what is no word.
+pub(super) fn words(text: &str) -> Result<Vec<(Word, Range<usize>)>> {
     let mut words = Vec::new();
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
@@ -43,10 +45,10 @@ pub(super) fn words(text: &str) -> Result<Vec<(Word, Range<usize>)>, (Range<usiz
         } else if let Some((sign, word)) = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
             (word.clone(), sign.len())
         } else if first == '!' {
-            return Err((at..at + 1, "found `!`, expected `!=` or `not`".to_owned()));
+            return Err(error(text, at..at + 1, "found `!`, expected `!=` or `not`"));
         } else if first == '"' || first == '\'' {
-            let (quoted, length) =
-                quoted(rest, first).ok_or_else(|| (at..text.len(), format!("found {first} without an end, expected another")))?;
+            let endless = || error(text, at..text.len(), format!("found {first} without an end, expected another"));
+            let (quoted, length) = quoted(rest, first).ok_or_else(endless)?;
             (Word::Quoted(quoted), length)
         } else {
             let ends = |letter: char| letter.is_whitespace() || "(),=!<>".contains(letter);
