@@ -73,7 +73,7 @@ pub enum Error {
     /// A schema, or a name looked up in one.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// A mistake in a task's TOML.
+    /// A mistake in a text: a task's TOML, a filter.
     #[error(transparent)]
     Located(#[from] LocatedError),
     /// A node's key that the graph does not have.

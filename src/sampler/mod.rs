@@ -42,6 +42,9 @@
 //!
 //! What it costs, and why, is in `JOURNAL.md` beside this file.
 //!
+//! Seeds are a list, all nodes of a type, or what a [`Filter`] finds; [`Epochs`] says in which order a training sees them.
+//! [`Negatives`] draws pairs that are no edges, for link tasks.
+//!
 //! ```
 //! use relata::sampler::{Sampler, SamplerConfig, Walk};
 //! use relata::snapshot::{EdgeData, Hit, Snapshot, SnapshotWriter};
@@ -67,14 +70,19 @@
 //! ```
 
 mod buffer;
+mod classes;
 mod config;
 mod context;
 mod distinct;
+mod epochs;
+mod filter;
 mod graph;
 mod growing;
 mod hierarchy;
 mod listed;
+mod negatives;
 mod neighbour;
+mod permutation;
 mod places;
 mod prefetch;
 pub mod random;
@@ -98,6 +106,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
+pub use epochs::{Balance, EpochConfig, Epochs, Seeds};
+pub use filter::Filter;
+pub use negatives::{Corrupt, EndWeight, NegativeConfig, Negatives};
+pub use permutation::Permutation;
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 
@@ -243,21 +255,27 @@ impl Sampler {
     }
 
     fn check(&self, seeds: &[Hit]) -> Result<()> {
-        let is_there = |seed: &&Hit| seed.node < self.snapshot.node_count(seed.node_type);
-        let Some(&seed) = seeds.iter().find(|seed| !is_there(seed)) else { return Ok(()) };
-        let known = self.snapshot.schema().node_types().get(seed.node_type.index());
-        let (found, expected) = match known {
-            Some(known) => {
-                let count = self.snapshot.node_count(seed.node_type);
-                (format!("node {} of {}", seed.node, known.name), format!("below {count}, the number of its nodes"))
-            }
-            None => {
-                let count = self.snapshot.schema().node_types().len();
-                (format!("node type number {}", seed.node_type.0), format!("below {count}, the number of node types"))
-            }
-        };
-        Err(Error::Setting { setting: "seeds".to_owned(), found, expected })
+        check_seeds(&self.snapshot, seeds)
     }
+}
+
+/// # Errors
+/// [`Error::Setting`] names a seed that the snapshot does not have.
+fn check_seeds(snapshot: &Snapshot, seeds: &[Hit]) -> Result<()> {
+    let is_there = |seed: &&Hit| seed.node < snapshot.node_count(seed.node_type);
+    let Some(&seed) = seeds.iter().find(|seed| !is_there(seed)) else { return Ok(()) };
+    let known = snapshot.schema().node_types().get(seed.node_type.index());
+    let (found, expected) = match known {
+        Some(known) => {
+            let count = snapshot.node_count(seed.node_type);
+            (format!("node {} of {}", seed.node, known.name), format!("below {count}, the number of its nodes"))
+        }
+        None => {
+            let count = snapshot.schema().node_types().len();
+            (format!("node type number {}", seed.node_type.0), format!("below {count}, the number of node types"))
+        }
+    };
+    Err(Error::Setting { setting: "seeds".to_owned(), found, expected })
 }
 
 /// A node at a hop as one number. Hops are at most 64.

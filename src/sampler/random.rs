@@ -50,6 +50,12 @@ impl Key {
         Draws { key: self.0 }
     }
 
+    /// The number of this key at a place: what [`random`](Self::random) gives after so many others.
+    #[inline]
+    pub(super) fn at(self, place: u64) -> u64 {
+        mix(self.0.wrapping_add(place.wrapping_add(1).wrapping_mul(GOLDEN)))
+    }
+
     /// The numbers of this key, from the first.
     pub fn random(self) -> Random {
         Random { state: self.0 }

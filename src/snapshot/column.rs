@@ -90,3 +90,16 @@ pub enum NodeColumn<'s> {
     /// Intervals: read them with [`Snapshot::value`](super::Snapshot::value).
     Interval,
 }
+
+/// The columns of an interval attribute, each as long as the type has nodes; all empty where it is missing throughout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals<'s> {
+    /// Codes into [`Snapshot::categories`](super::Snapshot::categories); `u32::MAX` where the interval is missing.
+    pub(crate) contigs: &'s [u32],
+    /// First bases, from 0.
+    pub(crate) starts: &'s [u64],
+    /// One behind the last bases, from 0.
+    pub(crate) ends: &'s [u64],
+    /// 1 forward, 2 reverse, else unknown.
+    pub(crate) strands: &'s [u8],
+}

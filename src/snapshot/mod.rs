@@ -31,6 +31,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use column::Intervals;
 pub use column::{Adjacency, EdgeColumn, NodeColumn};
 pub use cost::{Cost, Weight};
 pub use edges::EdgeData;

@@ -17,7 +17,7 @@ use super::hold::{Hold, is_held};
 use super::provenance::Provenance;
 use super::search::SearchIndex;
 use super::writer::{CURRENT, FILE, SOURCES, current_id, make_current};
-use super::{Adjacency, EdgeColumn, NodeColumn, SnapshotId, Times, times};
+use super::{Adjacency, EdgeColumn, Intervals, NodeColumn, SnapshotId, Times, times};
 use crate::{Error, Result};
 
 /// An open snapshot: immutable, memory-mapped, cheap to clone and to share between threads.
@@ -364,22 +364,32 @@ impl Snapshot {
         }
     }
 
+    /// The columns of an interval attribute.
+    pub(crate) fn intervals(&self, node_type: NodeTypeId, attribute: AttributeId) -> Intervals<'_> {
+        let key = |part| SectionKey::attribute(part, node_type.0, attribute.0);
+        Intervals {
+            contigs: self.inner.slice(key(Part::NodeValues)),
+            starts: self.inner.slice(key(Part::IntervalStarts)),
+            ends: self.inner.slice(key(Part::IntervalEnds)),
+            strands: self.inner.slice(key(Part::IntervalStrands)),
+        }
+    }
+
     fn interval(&self, node_type: NodeTypeId, attribute: AttributeId, node: u32) -> Option<Interval> {
         let at = node as usize;
         let key = |part| SectionKey::attribute(part, node_type.0, attribute.0);
-        let contig = *self.inner.slice::<u32>(key(Part::NodeValues)).get(at)?;
+        let Intervals { contigs, starts, ends, strands } = self.intervals(node_type, attribute);
+        let contig = *contigs.get(at)?;
         if contig == u32::MAX {
             return None;
         }
-        let strand = match self.inner.slice::<u8>(key(Part::IntervalStrands)).get(at)? {
+        let strand = match strands.get(at)? {
             1 => Strand::Forward,
             2 => Strand::Reverse,
             _ => Strand::Unknown,
         };
-        let start = *self.inner.slice::<u64>(key(Part::IntervalStarts)).get(at)?;
-        let end = *self.inner.slice::<u64>(key(Part::IntervalEnds)).get(at)?;
         let contig = self.inner.text_at(key(Part::NameOffsets), key(Part::NameBytes), contig);
-        Interval::new(contig, start, end, strand).ok()
+        Interval::new(contig, *starts.get(at)?, *ends.get(at)?, strand).ok()
     }
 
     /// A relation in one direction. A symmetric relation's two directions are the same, with every edge at both
