@@ -1,4 +1,4 @@
-"""What the benchmarks of the store share."""
+"""What the benchmarks share."""
 import os
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("PEERS_HOME") or Path.home() / ".cache/relata-peers")
 PYTHON = HOME / "venv/bin/python"
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"

@@ -2,38 +2,17 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use relata::sampler::random::Key;
 use relata::snapshot::{EdgeColumn, Marks, Snapshot, Walk};
 use relata::store::Store;
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId};
 use serde::Serialize;
 
+use super::seeds;
 use crate::info::{drawn, grouped};
-
-/// Measure this machine with a store of yours.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(clap::Subcommand)]
-enum What {
-    Query(Query),
-}
-
-impl Args {
-    pub fn run(self) -> anyhow::Result<()> {
-        match self.what {
-            What::Query(query) => query.run(),
-        }
-    }
-}
 
 /// How long one answer takes, in the process: neighbours from the snapshot and from the store, walks of several steps.
 #[derive(clap::Args)]
-struct Query {
+pub struct Query {
     /// The store's folder, such as atlas.relata
     #[arg(long)]
     store: PathBuf,
@@ -82,12 +61,12 @@ struct Measured {
 }
 
 impl Query {
-    fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<()> {
         let begun = Instant::now();
         let snapshot = Snapshot::current(&self.store)?;
         let open_ms = begun.elapsed().as_secs_f64() * 1e3;
         let from = snapshot.schema().node_type(&self.node_type)?;
-        let seeds = self.seeds(&snapshot, from)?;
+        let seeds = seeds(&snapshot, from, self.seeds.as_deref(), self.queries)?;
         let mut queries = Vec::new();
         for name in &self.walks {
             let steps = steps(&snapshot, name)?;
@@ -109,23 +88,6 @@ impl Query {
             report.print();
         }
         Ok(())
-    }
-
-    fn seeds(&self, snapshot: &Snapshot, from: NodeTypeId) -> anyhow::Result<Vec<u32>> {
-        let seeds: Vec<u32> = match &self.seeds {
-            Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-                let keys = text.lines().map(str::trim).filter(|key| !key.is_empty()).take(self.queries);
-                keys.map(|key| snapshot.resolve(from, key)).collect::<relata::Result<_>>()?
-            }
-            None => {
-                let nodes = snapshot.node_count(from).max(1);
-                let mut random = Key::new("bench", 0).random();
-                (0..self.queries).map(|_| random.below(u64::from(nodes)) as u32).collect()
-            }
-        };
-        anyhow::ensure!(!seeds.is_empty(), "no node to begin at: found no key of a {}, expected one at least", self.node_type);
-        Ok(seeds)
     }
 
     fn first(&self, walk: &Walk<'_>, name: &str, seeds: &[u32]) -> Measured {

@@ -1,0 +1,50 @@
+mod query;
+mod sample;
+
+use std::path::Path;
+
+use anyhow::Context;
+use relata::sampler::random::Key;
+use relata::snapshot::Snapshot;
+use relata_schema::NodeTypeId;
+
+/// Measure this machine with a store of yours.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    Query(query::Query),
+    Sample(sample::Sample),
+}
+
+impl Args {
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.what {
+            What::Query(query) => query.run(),
+            What::Sample(sample) => sample.run(),
+        }
+    }
+}
+
+/// The nodes to begin at: those of a file with a key in each line, or so many by lot.
+fn seeds(snapshot: &Snapshot, from: NodeTypeId, file: Option<&Path>, count: usize) -> anyhow::Result<Vec<u32>> {
+    let seeds: Vec<u32> = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let keys = text.lines().map(str::trim).filter(|key| !key.is_empty()).take(count);
+            keys.map(|key| snapshot.resolve(from, key)).collect::<relata::Result<_>>()?
+        }
+        None => {
+            let nodes = snapshot.node_count(from).max(1);
+            let mut random = Key::new("bench", 0).random();
+            (0..count).map(|_| random.below(u64::from(nodes)) as u32).collect()
+        }
+    };
+    let name = &snapshot.schema().node(from).name;
+    anyhow::ensure!(!seeds.is_empty(), "no node to begin at: found no key of a {name}, expected one at least");
+    Ok(seeds)
+}
