@@ -65,7 +65,8 @@
 //! let expresses = snapshot.schema().relation("expresses")?;
 //! let sampler = Sampler::new(&snapshot, SamplerConfig::new(Walk::neighbour([10, 5]), [expresses]))?;
 //! let subgraph = sampler.sample(&[Hit { node_type: cell, node: snapshot.resolve(cell, "AAAC")? }], 0)?;
-//! assert_eq!((subgraph.nodes.len(), subgraph.edges.len()), (4, 3)); // two genes, and the other cell through one of them
+//! // Two genes, and the other cell through one of them; three edges, of which two were drawn from both ends.
+//! assert_eq!((subgraph.nodes.len(), subgraph.edges.len()), (4, 5));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
