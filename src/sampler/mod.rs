@@ -214,7 +214,9 @@ impl Sampler {
         Ok(subgraph)
     }
 
-    fn check(&self, seeds: &[Hit]) -> Result<()> {
+    /// # Errors
+    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    pub(crate) fn check(&self, seeds: &[Hit]) -> Result<()> {
         let is_there = |seed: &&Hit| seed.node < self.snapshot.node_count(seed.node_type);
         let Some(&seed) = seeds.iter().find(|seed| !is_there(seed)) else { return Ok(()) };
         let known = self.snapshot.schema().node_types().get(seed.node_type.index());
