@@ -4,7 +4,7 @@ use relata_schema::{Direction, Transform};
 
 use super::*;
 use crate::planted;
-use crate::sampler::{MissingTime, Sampler, SamplerConfig, Subgraph, Walk};
+use crate::sampler::{Sampler, SamplerConfig, Subgraph, Walk};
 use crate::snapshot::{EdgeColumn, Hit, Snapshot};
 use crate::task::{AttentionKind, ResolvedTask};
 
@@ -12,8 +12,8 @@ fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Sampler {
     let context = &task.task.context;
     let costs = Columns::of(snapshot, task).costs();
     let walk = Walk::Context { tokens: context.tokens, hops: context.hops, width: context.width, width_of: Vec::new(), costs };
-    let (relations, missing_time) = (task.relations.clone(), MissingTime::Keep);
-    Sampler::new(snapshot, SamplerConfig { walk, relations, cutoff: None, missing_time, seed: 1 }).unwrap()
+    let config = SamplerConfig { seed: 1, ..SamplerConfig::new(walk, task.relations.clone()) };
+    Sampler::new(snapshot, config).unwrap()
 }
 
 fn subgraphs(snapshot: &Snapshot, task: &ResolvedTask, rows: &[u32]) -> Vec<Subgraph> {

@@ -7,7 +7,7 @@ use crate::embedding::{EmbeddingInfo, EmbeddingTable};
 use crate::layout::layout;
 use crate::model::{RelationalTransformer, Shape, floats};
 use crate::sampler::random::Key;
-use crate::sampler::{MissingTime, Sampler, SamplerConfig, Walk};
+use crate::sampler::{Sampler, SamplerConfig, Walk};
 use crate::snapshot::Snapshot;
 use crate::task::ResolvedTask;
 use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary};
@@ -66,11 +66,9 @@ pub(super) fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Sample
         costs: Columns::of(snapshot, task).costs(),
     };
     let config = SamplerConfig {
-        walk,
-        relations: task.relations.clone(),
         cutoff: context.cutoff,
-        missing_time: MissingTime::Keep,
         seed: task.task.train.seed,
+        ..SamplerConfig::new(walk, task.relations.clone())
     };
     Sampler::new(snapshot, config)
 }
