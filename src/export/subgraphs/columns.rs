@@ -19,6 +19,8 @@ use crate::{Error, Result};
 pub(super) struct NodeRows {
     pub nodes: Vec<u32>,
     pub hops: Vec<u16>,
+    /// Whether each is a seed: what a guard asks.
+    pub is_seed: Vec<bool>,
     /// For each subgraph, where its nodes end.
     pub ends: Vec<usize>,
 }

@@ -220,8 +220,7 @@ impl SubgraphTable {
 
     fn shown(&self, node_type: NodeTypeId, id: AttributeId, nodes: &NodeRows) -> Shown {
         let guard = self.guard.as_ref()?;
-        // The seeds are the nodes of hop 0.
-        Some(nodes.nodes.iter().zip(&nodes.hops).map(|(&node, &hop)| guard(node_type, id, node, hop == 0)).collect())
+        Some(nodes.nodes.iter().zip(&nodes.is_seed).map(|(&node, &is_seed)| guard(node_type, id, node, is_seed)).collect())
     }
 
     /// Whether a time is one that a cutoff lets know.
@@ -237,13 +236,18 @@ impl Parts<'_> {
     /// Puts a subgraph behind the others. `places` is memory for each node's place among those of its type.
     fn add(&mut self, subgraph: &Subgraph, places: &mut Vec<u32>) {
         places.clear();
+        let starts: Vec<usize> = self.nodes.iter().map(|nodes| nodes.nodes.len()).collect();
         places.extend(subgraph.nodes.iter().map(|node| {
             let nodes = &mut self.nodes[node.node_type.index()];
-            let start = nodes.ends.last().copied().unwrap_or_default();
             nodes.nodes.push(node.node);
             nodes.hops.push(node.hop);
-            (nodes.nodes.len() - 1 - start) as u32
+            nodes.is_seed.push(false);
+            (nodes.nodes.len() - 1 - starts[node.node_type.index()]) as u32
         }));
+        for &seed in &subgraph.seeds {
+            let of = subgraph.nodes[seed as usize].node_type.index();
+            self.nodes[of].is_seed[starts[of] + places[seed as usize] as usize] = true;
+        }
         for (run, ends) in subgraph.edges.runs() {
             let edges = &mut self.edges[run.relation.index()];
             let near = std::iter::repeat_n(places[run.near as usize], ends.len());
