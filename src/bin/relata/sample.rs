@@ -443,6 +443,30 @@ mod tests {
     }
 
     #[test]
+    fn subgraphs_become_a_folder_of_shards() {
+        let store = store();
+        let out = store.path().join("out");
+        let place = out.to_str().unwrap();
+        let written = |more: &[&str]| {
+            let start = ["--type", "cell", "--quiet", "--out", place];
+            args(&store, &[&start, more].concat()).run().map_err(|error| format!("{error:#}"))?;
+            let manifest = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+            let manifest: Value = serde_json::from_str(&manifest).unwrap();
+            let files = manifest["shards"].as_array().unwrap().iter().map(|shard| shard["file"].as_str().unwrap().to_owned());
+            Ok::<_, String>((manifest["grouping"].clone(), files.collect::<Vec<_>>()))
+        };
+        let (each, batch) = (Value::from("each"), |seeds: u32| serde_json::json!({ "batch": seeds }));
+        assert_eq!(written(&["--all"]), Ok((each.clone(), vec!["part-00000.arrow".to_owned()])));
+        let refused = written(&["--all"]).unwrap_err();
+        assert!(refused.contains("--overwrite") && refused.contains("out"), "{refused}");
+        let shards = ["part-00000.parquet", "part-00001.parquet"].map(str::to_owned).to_vec();
+        let more = ["--overwrite", "--count", "2", "--shard-rows", "1", "--format", "parquet", "--each", "--with-keys"];
+        assert_eq!(written(&more), Ok((each, shards)));
+        let more = ["--overwrite", "--key", "c1", "--key", "c2", "--batch", "2", "--json"];
+        assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
+    }
+
+    #[test]
     fn what_is_misspelt_or_misplaced_is_answered_with_what_would_do() {
         let store = store();
         for (more, expected) in [
@@ -454,7 +478,11 @@ mod tests {
             (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--fanout", "3,2", "--hops", "3"], "expected one, or 3"),
             (&["--type", "cell", "--key", "c1", "--hops", "4000000000"], "--hops: found 4000000000, expected 1 to 64"),
             (&["--type", "cell", "--key", "c1", "--tokens", "0"], "tokens: found 0"),
-            (&["--type", "donor", "--count", "1"], "the snapshot has no donor"),
+            (&["--type", "donor", "--count", "1"], "--count: the snapshot has no donor"),
+            (&["--type", "donor", "--all"], "--all: the snapshot has no donor"),
+            (&["--type", "cell", "--all", "--out", "x", "--batch", "0"], "--batch: found 0"),
+            (&["--type", "cell", "--all", "--out", "x", "--shard-rows", "0"], "--shard-rows: found 0"),
+            (&["--type", "cell", "--count", "0", "--out", "x"], "seeds: found none"),
         ] {
             let error = format!("{:#}", args(&store, more).run().unwrap_err());
             assert!(error.contains(expected), "{error}, expected: {expected}");

@@ -162,7 +162,9 @@ impl Writer {
     fn create(path: PathBuf, schema: &SchemaRef, format: ShardFormat) -> Result<Self> {
         let file = BufWriter::new(File::create(&path).map_err(Error::io(&path, "cannot write the shard"))?);
         let open = match format {
-            ShardFormat::Arrow => Open::Arrow(Box::new(FileWriter::try_new(file, schema).map_err(|error| refused(&path, error))?)),
+            ShardFormat::Arrow => {
+                Open::Arrow(Box::new(FileWriter::try_new(file, schema).map_err(|error| refused(&path, error))?))
+            }
             ShardFormat::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))

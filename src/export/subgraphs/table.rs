@@ -169,7 +169,9 @@ impl SubgraphTable {
                 return Err(strange("seeds", found, schema.node(self.seed_type).name.clone()));
             }
         }
-        let unknown = |has: &[bool], counts: &mut dyn Iterator<Item = usize>| has.iter().zip(counts).position(|(has, count)| !has && count > 0);
+        let unknown = |has: &[bool], counts: &mut dyn Iterator<Item = usize>| {
+            has.iter().zip(counts).position(|(has, count)| !has && count > 0)
+        };
         if let Some(at) = unknown(&self.has_type, &mut parts.nodes.iter().map(|nodes| nodes.nodes.len())) {
             let found = schema.node_types()[at].name.clone();
             return Err(strange("nodes", found, "types that the sampler reaches from the seeds".to_owned()));

@@ -79,9 +79,8 @@ fn store(folder: &Path, seed: u64) -> Snapshot {
             AttributeKind::Interval => Value::Interval(Interval::new("chr1", at, at + 5, Strand::Forward).unwrap()),
             _ => Value::Number(at as f64 / 3.0),
         };
-        let values: Vec<Option<Value>> = (0..counts[0])
-            .map(|at| (attribute.name != "never" && random.below(3) > 0).then(|| value(&mut random, at)))
-            .collect();
+        let values: Vec<Option<Value>> =
+            (0..counts[0]).map(|at| (attribute.name != "never" && random.below(3) > 0).then(|| value(&mut random, at))).collect();
         writer.column(a, id, &values).unwrap();
     }
     let mut edges = |count: usize, [sources, targets]: [u64; 2]| {
@@ -137,9 +136,7 @@ fn subgraphs(drawing: &Drawing, snapshot: &Snapshot, grouping: Grouping) -> Vec<
     let seeds = seeds(snapshot, "a");
     match grouping {
         Grouping::Each => drawing.sampler().sample_each(&seeds, 4).unwrap(),
-        Grouping::Batch(count) => {
-            seeds.chunks(count as usize).map(|seeds| drawing.sampler().sample(seeds, 4).unwrap()).collect()
-        }
+        Grouping::Batch(count) => seeds.chunks(count as usize).map(|seeds| drawing.sampler().sample(seeds, 4).unwrap()).collect(),
     }
 }
 
@@ -260,7 +257,9 @@ fn compare(
             }
         }
     }
-    for (relation, ends) in [(RelationId(0), ["a.r.b.source", "a.r.b.target"]), (RelationId(1), ["a.s.a._source", "a.s.a.target"])] {
+    for (relation, ends) in
+        [(RelationId(0), ["a.r.b.source", "a.r.b.target"]), (RelationId(1), ["a.s.a._source", "a.s.a.target"])]
+    {
         let edges: Vec<_> = subgraph.edges.iter().filter(|edge| edge.relation == relation).collect();
         let expected: Vec<(u32, u32)> = edges.iter().map(|edge| edge.ends()).map(|(a, b)| (place(a), place(b))).collect();
         let [sources, targets] = ends.map(|end| numbers(batch, row, end));
@@ -369,10 +368,9 @@ fn what_a_guard_hides_is_null_and_all_else_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = store(folder.path(), 5);
     let hides = |attribute: AttributeId, node: u32, is_seed: bool| !(is_seed && attribute.0 == 0 || node == 3);
-    let drawing = drawing(&snapshot, 5, Grouping::Batch(4))
-        .with_table(|table| table.showing(move |node_type, attribute, node, is_seed| {
-            node_type != NodeTypeId(0) || hides(attribute, node, is_seed)
-        }));
+    let drawing = drawing(&snapshot, 5, Grouping::Batch(4)).with_table(|table| {
+        table.showing(move |node_type, attribute, node, is_seed| node_type != NodeTypeId(0) || hides(attribute, node, is_seed))
+    });
     let expected = subgraphs(&drawing, &snapshot, Grouping::Batch(4));
     let rows: Vec<Row<'_>> = (0..)
         .zip(&expected)

@@ -184,12 +184,8 @@ impl SampleQuestion {
                 costs: Costs::of_attributes(schema),
             },
         };
-        let config = SamplerConfig {
-            cutoff: self.cutoff,
-            seed: self.seed,
-            listed: Listed::Once,
-            ..SamplerConfig::new(walk, relations)
-        };
+        let config =
+            SamplerConfig { cutoff: self.cutoff, seed: self.seed, listed: Listed::Once, ..SamplerConfig::new(walk, relations) };
         let sampler = Sampler::new(snapshot, config)?;
         Ok(ArrowStream::new(Drawing::new(sampler, 0, seeds, grouping, self.with_keys)?)?)
     }

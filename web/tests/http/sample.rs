@@ -27,7 +27,12 @@ async fn stream(app: &Router, body: Value) -> Vec<u8> {
     let response = ask(app, &body).await;
     let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
     let (status, bytes) = (response.status(), bytes(response).await);
-    assert_eq!((status.as_u16(), kind.as_str()), (200, "application/vnd.apache.arrow.stream"), "{body}: {}", String::from_utf8_lossy(&bytes));
+    assert_eq!(
+        (status.as_u16(), kind.as_str()),
+        (200, "application/vnd.apache.arrow.stream"),
+        "{body}: {}",
+        String::from_utf8_lossy(&bytes)
+    );
     bytes
 }
 
