@@ -22,7 +22,7 @@
 //! |---|---|
 //! | number, count | float64; float32 on edges, as the snapshot holds them |
 //! | boolean | boolean |
-//! | category | dictionary of strings, the same in all shards of a snapshot |
+//! | category | dictionary of strings, in Arrow the same in all shards of a snapshot: a code is a class |
 //! | time | int64 in the attribute's unit |
 //! | vector | fixed-size list of float32 |
 //!

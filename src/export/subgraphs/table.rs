@@ -163,8 +163,8 @@ impl SubgraphTable {
         let mut places = Vec::new();
         for row in rows {
             parts.add(row.subgraph, &mut places);
-            let is_seed = |&&place: &&u32| row.subgraph.nodes[place as usize].node_type != self.seed_type;
-            if let Some(&other) = row.subgraph.seeds.iter().find(is_seed) {
+            let is_other = |&&place: &&u32| row.subgraph.nodes[place as usize].node_type != self.seed_type;
+            if let Some(&other) = row.subgraph.seeds.iter().find(is_other) {
                 let found = schema.node(row.subgraph.nodes[other as usize].node_type).name.clone();
                 return Err(strange("seeds", found, schema.node(self.seed_type).name.clone()));
             }

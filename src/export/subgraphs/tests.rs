@@ -367,9 +367,9 @@ fn a_stream_is_the_same_in_pieces() {
 fn what_a_guard_hides_is_null_and_all_else_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = store(folder.path(), 5);
-    let hides = |attribute: AttributeId, node: u32, is_seed: bool| !(is_seed && attribute.0 == 0 || node == 3);
+    let shows = |attribute: AttributeId, node: u32, is_seed: bool| !(is_seed && attribute.0 == 0 || node == 3);
     let drawing = drawing(&snapshot, 5, Grouping::Batch(4)).with_table(|table| {
-        table.showing(move |node_type, attribute, node, is_seed| node_type != NodeTypeId(0) || hides(attribute, node, is_seed))
+        table.showing(move |node_type, attribute, node, is_seed| node_type != NodeTypeId(0) || shows(attribute, node, is_seed))
     });
     let expected = subgraphs(&drawing, &snapshot, Grouping::Batch(4));
     let rows: Vec<Row<'_>> = (0..)
@@ -379,12 +379,12 @@ fn what_a_guard_hides_is_null_and_all_else_is_there() {
     let batch = drawing.table().batch(&rows).unwrap();
     let context = (&snapshot, drawing.sampler().config());
     for (row, subgraph) in expected.iter().enumerate() {
-        compare(&batch, row, context, subgraph, &hides);
+        compare(&batch, row, context, subgraph, &shows);
     }
     // Nothing stands under the nulls.
-    let (column, nulls) = (batch.column_by_name("a.number").unwrap().as_list::<i32>().values().clone(), 3.0_f64);
-    let column = column.as_primitive::<Float64Type>();
-    assert!((0..column.len()).all(|at| column.is_valid(at) || column.values()[at] == 0.0), "{nulls}");
+    let number = batch.column_by_name("a.number").unwrap().as_list::<i32>().values().clone();
+    let number = number.as_primitive::<Float64Type>();
+    assert!((0..number.len()).all(|at| number.is_valid(at) || number.values()[at] == 0.0));
     let place = batch.column_by_name("a.place").unwrap().as_list::<i32>().values().clone();
     let place = place.as_fixed_size_list();
     let values = place.values().as_primitive::<Float32Type>();

@@ -90,7 +90,7 @@ async fn draw_on(
     send: mpsc::Sender<io::Result<Bytes>>,
 ) {
     while let Some(found) = piece {
-        // Before it is drawn there has to be room for it: at most one is drawn ahead.
+        // When there is room for it. So one piece waits at most, and one more is drawn meanwhile.
         if send.send(Ok(Bytes::from(found))).await.is_err() {
             return;
         }
