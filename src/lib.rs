@@ -10,7 +10,7 @@
 //!   relational transformer, and the plain models beside it.
 //! * [`embedding`]: what a model thinks of each node, on the disk, and its nearest neighbours; `layout` (feature
 //!   `train`): a picture of it for the eye.
-//! * `export` (feature `export`): a snapshot in the formats of other programs.
+//! * `export` (feature `export`): a snapshot, and subgraphs of it, in the formats of other programs.
 //!
 //! It knows no file format of biology (that is `relata-ingest`) and no HTTP (`relata-web`).
 

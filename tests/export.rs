@@ -10,8 +10,10 @@ use std::process::Command;
 
 use planted::Planted;
 use relata::embedding::{EmbeddingInfo, EmbeddingTable};
+use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
 use relata::export::{Matrix, Options, Selection, SymmetricEdges, to_anndata, to_graphml, to_parquet};
-use relata::snapshot::{EdgeColumn, Snapshot};
+use relata::sampler::{Listed, Sampler, SamplerConfig, Walk};
+use relata::snapshot::{EdgeColumn, Hit, Snapshot};
 use relata_ingest::{Manifest, run};
 use relata_schema::Direction;
 use serde_json::{Map, json};
@@ -94,6 +96,40 @@ fn the_libraries_that_people_use_read_what_was_planted() {
     let compared: Map<String, serde_json::Value> = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     println!("{said}");
     assert!(["parquet", "graphml", "h5ad"].iter().all(|format| compared[*format].as_u64() > Some(500)), "{said}");
+}
+
+/// The README's own code makes `HeteroData` of the shards; a model trains on them.
+#[test]
+fn pytorch_geometric_trains_on_subgraphs() {
+    let Some(python) = python() else { return };
+    if !Command::new(&python).args(["-c", "import pyarrow, torch, torch_geometric"]).output().unwrap().status.success() {
+        println!("skipped: {} has no pyarrow, torch and torch_geometric", python.display());
+        return;
+    }
+    let (folder, _, snapshot) = planted_store();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("snapshot"), snapshot.id().as_str()).unwrap();
+    to_parquet(&snapshot, &place("parquet"), QUIET).unwrap();
+    let cell = snapshot.schema().node_type("cell").unwrap();
+    let seeds: Vec<Hit> = (0..snapshot.node_count(cell)).map(|node| Hit { node_type: cell, node }).collect();
+    let write = |name: &str, fanouts: &[u32], grouping, format| {
+        let walk = Walk::neighbour(fanouts);
+        let config = SamplerConfig::new(walk, snapshot.schema().relation_ids());
+        let sampler = Sampler::new(&snapshot, SamplerConfig { listed: Listed::Once, seed: 3, ..config }).unwrap();
+        let drawing = Drawing::new(sampler, 0, seeds.clone(), grouping, true).unwrap();
+        to_shards(drawing, &place(name), Shards { format, rows: 100 }, QUIET).unwrap();
+    };
+    write("subgraphs", &[6, 4], Grouping::Each, ShardFormat::Arrow);
+    write("subgraphs-parquet", &[6, 4], Grouping::Each, ShardFormat::Parquet);
+    write("all", &[u32::MAX], Grouping::Batch(11), ShardFormat::Arrow);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = [root.join("tests/export/pyg.py"), folder.path().to_owned(), root.join("README.md")];
+    let checked = Command::new(python).args(script).output().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.status.success(), "{said}\n{complained}");
+    let compared: Map<String, serde_json::Value> = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    println!("{said}{complained}");
+    assert!(["values", "edges", "edge_index"].iter().all(|what| compared[*what].as_u64() > Some(5000)), "{said}");
 }
 
 /// The project's own reader of AnnData brings the matrix, the labels and the links back.

@@ -4,6 +4,7 @@
 //!   publishes has the same id.
 //! * [`to_graphml`]: some of it, or all, as one graph for networkx, Gephi and Cytoscape.
 //! * [`to_anndata`]: one relation as a matrix (cells × genes) with what is known of its rows and columns.
+//! * [`subgraphs`]: what a sampler draws of it, as shards or a stream for other programs to learn from.
 //!
 //! **Invariants:** what is written appears whole or not at all, and memory is bounded: a batch of rows or edges, beside what
 //! a format keeps of each node while it is written.
@@ -15,6 +16,7 @@ mod hdf5;
 mod manifest;
 mod output;
 mod parquet;
+pub mod subgraphs;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,7 @@ pub struct Options {
 /// What an export wrote.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exported {
-    /// `parquet`, `graphml` or `h5ad`.
+    /// `parquet`, `graphml`, `h5ad` or `arrow`.
     pub format: &'static str,
     /// The file or folder.
     pub path: PathBuf,
@@ -56,9 +58,9 @@ pub struct Exported {
 /// A part of an export.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
-    /// `nodes/gene.parquet`, `gene`, `obs`.
+    /// `nodes/gene.parquet`, `part-00000.arrow`, `gene`, `obs`.
     pub name: String,
-    /// Nodes, edges or stored entries of a matrix.
+    /// Nodes, edges, subgraphs or stored entries of a matrix.
     pub rows: u64,
 }
 

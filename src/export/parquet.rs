@@ -157,16 +157,16 @@ impl<'p> Table<'p> {
     }
 }
 
-fn refused(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn refused(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::io(path, "cannot write the table")(std::io::Error::other(error))
 }
 
-fn strings() -> DataType {
+pub(super) fn strings() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// A column of an attribute, with what the schema says of it.
-fn field(name: &str, attribute: &Attribute, data_type: DataType) -> Field {
+pub(super) fn field(name: &str, attribute: &Attribute, data_type: DataType) -> Field {
     let mut metadata = HashMap::from([("kind".to_owned(), attribute.kind.to_string())]);
     metadata.extend(attribute.unit.iter().map(|unit| ("unit".to_owned(), unit.clone())));
     if !attribute.about.is_empty() {
@@ -300,7 +300,7 @@ fn interval(snapshot: &Snapshot, node_type: NodeTypeId, id: AttributeId, node: u
     }
 }
 
-fn vector_item() -> Arc<Field> {
+pub(super) fn vector_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Float32, true))
 }
 
@@ -323,7 +323,7 @@ fn node_fields(attribute: &Attribute) -> Vec<Field> {
 }
 
 /// Codes, `u32::MAX` for missing, with the names that they stand for.
-fn dictionary_of(codes: impl Iterator<Item = u32>, names: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn dictionary_of(codes: impl Iterator<Item = u32>, names: &ArrayRef) -> Result<ArrayRef> {
     let keys: Int32Array = codes.map(|code| i32::try_from(code).ok()).collect();
     let column = DictionaryArray::<Int32Type>::try_new(keys, names.clone());
     let limit = |_| Error::Limit { what: "names of a category".to_owned(), found: names.len() as u64, most: i32::MAX as u64 };

@@ -255,7 +255,9 @@ impl Sampler {
         Ok(subgraph)
     }
 
-    fn check(&self, seeds: &[Hit]) -> Result<()> {
+    /// # Errors
+    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    pub(crate) fn check(&self, seeds: &[Hit]) -> Result<()> {
         check_seeds(&self.snapshot, seeds)
     }
 }

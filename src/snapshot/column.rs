@@ -67,6 +67,20 @@ impl EdgeColumn<'_> {
     }
 }
 
+impl NodeColumn<'_> {
+    /// Whether the attribute is missing throughout. Of texts and intervals, which are no columns of numbers, it is always true.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Number(numbers) => numbers.is_empty(),
+            Self::Category(codes) => codes.is_empty(),
+            Self::Boolean(truths) => truths.is_empty(),
+            Self::Time(times) => times.is_empty(),
+            Self::Vector { values, .. } => values.is_empty(),
+            Self::Text | Self::Interval => true,
+        }
+    }
+}
+
 /// A column of a node attribute, as long as the type has nodes; empty where the attribute is missing throughout.
 #[derive(Clone, Copy, Debug)]
 pub enum NodeColumn<'s> {

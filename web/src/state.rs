@@ -84,6 +84,11 @@ impl Reading {
         &self.view
     }
 
+    /// The same, to go on with.
+    pub(crate) fn held(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
+
     /// The store's embeddings.
     pub(crate) fn tables(&self) -> &Tables {
         &self.state.inner.tables
@@ -185,22 +190,35 @@ impl AppState {
         (named, stamp)
     }
 
-    /// Computes an answer away from the threads that move bytes: walks, searches and products may take long. An answer
-    /// that was computed while the snapshot was damaged is never given, whatever it is.
+    /// Computes an answer from the snapshot that is served, as [`compute`](Self::compute) does.
     ///
     /// # Errors
-    /// Those of `work`; [`ApiError::unavailable`] for a damaged snapshot; [`ApiError::internal`] when `work` panics.
+    /// Those of `compute`.
     pub(crate) async fn answer(
         &self,
         work: impl FnOnce(&Reading) -> Result<Answer, ApiError> + Send + 'static,
     ) -> Result<Answer, ApiError> {
+        self.compute(None, work).await
+    }
+
+    /// Computes something away from the threads that move bytes: walks, searches and products may take long. What was
+    /// computed while the snapshot was damaged is never given, whatever it is. Where an answer is computed in several steps,
+    /// all but the first name the view that the first began with.
+    ///
+    /// # Errors
+    /// Those of `work`; [`ApiError::unavailable`] for a damaged snapshot; [`ApiError::internal`] when `work` panics.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        view: Option<Arc<View>>,
+        work: impl FnOnce(&Reading) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let permits = Arc::clone(&self.inner.permits);
         let permit = permits.acquire_owned().await.map_err(ApiError::internal)?;
         let state = self.clone();
         let outcome = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even if nobody waits for it any more.
             let _permit = permit;
-            let reading = Reading { view: state.view(), state };
+            let reading = Reading { view: view.unwrap_or_else(|| state.view()), state };
             reading.view.intact()?;
             // What is read from a lost map may be no sensible graph, and a panic over it no mistake of the program.
             let outcome = catch_unwind(AssertUnwindSafe(|| work(&reading)));

@@ -67,7 +67,7 @@ enum Symmetric {
 
 /// What was written, as JSON has it.
 #[derive(Serialize)]
-struct Summary {
+pub struct Summary {
     #[serde(flatten)]
     exported: Exported,
     seconds: f64,
@@ -94,13 +94,7 @@ impl Args {
                 to_anndata(&snapshot, &self.store, matrix, &self.out, options)?
             }
         };
-        let summary = Summary { exported, seconds: start.elapsed().as_secs_f64() };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
-        } else {
-            summary.print();
-        }
-        Ok(())
+        Summary::of(exported, start).show(self.json)
     }
 
     /// Refuses options of another format, which would change nothing.
@@ -140,6 +134,21 @@ impl Args {
 }
 
 impl Summary {
+    /// Of what was begun at `start`, and is done.
+    pub fn of(exported: Exported, start: Instant) -> Self {
+        Self { exported, seconds: start.elapsed().as_secs_f64() }
+    }
+
+    /// As JSON for programs, or for people.
+    pub fn show(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+        } else {
+            self.print();
+        }
+        Ok(())
+    }
+
     fn print(&self) {
         let exported = &self.exported;
         let mut table = crate::info::drawn(&["part", "rows"], &[1]);

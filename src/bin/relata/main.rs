@@ -136,12 +136,13 @@ mod tests {
     fn no_command_answers_from_a_damaged_snapshot() {
         let store = store();
         let out = store.path().join("out");
-        let commands: [&[&str]; 5] = [
+        let commands: [&[&str]; 6] = [
             &["sample", "--type", "cell", "--key", "c1"],
             &["path", "c1", "g1"],
             &["export", "--quiet", "--format", "parquet", "--out", out.to_str().unwrap()],
             &["export", "--quiet", "--format", "graphml", "--out", out.to_str().unwrap()],
             &["export", "--quiet", "--format", "h5ad", "--out", out.to_str().unwrap()],
+            &["sample", "--quiet", "--type", "cell", "--all", "--out", out.to_str().unwrap()],
         ];
         let run = |command: &[&str]| {
             let store = ["--store", store.path().to_str().unwrap()];

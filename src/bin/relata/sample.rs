@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::bail;
+use relata::export::Options;
+use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
 use relata::sampler::random::Key;
 use relata::sampler::{Costs, Listed, MOST_HOPS, MissingTime, SampledEdge, Sampler, SamplerConfig, Subgraph, Walk};
 use relata::snapshot::{EdgeColumn, Hit, Snapshot};
@@ -9,12 +12,16 @@ use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationI
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::export::Summary;
 use crate::info::{drawn, grouped};
 
 /// Nodes and edges that are printed for people; JSON has them all.
 const SHOWN: usize = 10;
 
-/// Draw one subgraph around seed nodes.
+/// Subgraphs of a shard, unless told otherwise.
+const SHARD_ROWS: u64 = 10_000;
+
+/// Draw one subgraph around seed nodes and print it; or, with `--out`, subgraphs around many, as files for other programs.
 #[derive(clap::Args)]
 pub struct Args {
     /// The store's folder, such as atlas.relata
@@ -24,11 +31,35 @@ pub struct Args {
     #[arg(long = "type", value_name = "TYPE")]
     node_type: String,
     /// A seed: its key, or a label or identifier that only one node has; repeat for more
-    #[arg(long = "key", value_name = "KEY", required_unless_present = "count", conflicts_with = "count")]
+    #[arg(long = "key", value_name = "KEY", required_unless_present_any = ["count", "all"])]
     keys: Vec<String>,
     /// So many seeds by lot instead
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["keys", "all"])]
     count: Option<u32>,
+    /// All nodes of the type as seeds
+    #[arg(long, conflicts_with = "keys")]
+    all: bool,
+    /// Write the subgraphs into this folder, one row each, instead of printing one
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Format of the files [default: arrow]
+    #[arg(long, value_enum, requires = "out")]
+    format: Option<FormatName>,
+    /// One subgraph around each seed; the default with `--out`
+    #[arg(long, requires = "out", conflicts_with = "batch")]
+    each: bool,
+    /// One subgraph around so many seeds
+    #[arg(long, value_name = "SEEDS", requires = "out")]
+    batch: Option<u32>,
+    /// Subgraphs of a file [default: 10000]
+    #[arg(long, value_name = "SUBGRAPHS", requires = "out")]
+    shard_rows: Option<u64>,
+    /// Write the nodes' keys too
+    #[arg(long, requires = "out")]
+    with_keys: bool,
+    /// Replace an earlier folder of subgraphs
+    #[arg(long, requires = "out")]
+    overwrite: bool,
     /// How edges are chosen
     #[arg(long, value_enum, default_value_t = WalkName::Context)]
     walk: WalkName,
@@ -60,6 +91,17 @@ pub struct Args {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FormatName {
+    /// Arrow IPC files, which readers map into memory
+    Arrow,
+    /// Parquet, compressed
+    Parquet,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -117,6 +159,9 @@ impl Args {
         let snapshot = Snapshot::current_checked(&self.store)?;
         let seeds = self.seeds(&snapshot)?;
         let sampler = Sampler::new(&snapshot, self.config(&snapshot)?)?;
+        if let Some(out) = &self.out {
+            return self.write(sampler, seeds, out);
+        }
         let subgraph = sampler.sample(&seeds, 0)?;
         let named = Named::of(&snapshot, &subgraph);
         snapshot.intact()?;
@@ -128,16 +173,42 @@ impl Args {
         Ok(())
     }
 
+    /// Writes the subgraphs around `seeds`, in their order, as shards.
+    fn write(&self, sampler: Sampler, seeds: Vec<Hit>, out: &Path) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let grouping = match (self.each, self.batch) {
+            (true, _) | (_, None) => Grouping::Each,
+            (_, Some(0)) => bail!("--batch: found 0, expected 1 at least"),
+            (_, Some(seeds)) => Grouping::Batch(seeds),
+        };
+        let format = match self.format {
+            None | Some(FormatName::Arrow) => ShardFormat::Arrow,
+            Some(FormatName::Parquet) => ShardFormat::Parquet,
+        };
+        let rows = self.shard_rows.unwrap_or(SHARD_ROWS);
+        if rows == 0 {
+            bail!("--shard-rows: found 0, expected 1 at least");
+        }
+        let drawing = Drawing::new(sampler, 0, seeds, grouping, self.with_keys)?;
+        let options = Options { overwrite: self.overwrite, quiet: self.quiet };
+        let exported = to_shards(drawing, out, Shards { format, rows }, options)?;
+        Summary::of(exported, start).show(self.json)
+    }
+
     fn seeds(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Hit>> {
         let node_type = snapshot.schema().node_type(&self.node_type)?;
-        let Some(count) = self.count else {
+        if self.count.is_none() && !self.all {
             let seed = |key: &String| Ok(Hit { node_type, node: snapshot.resolve(node_type, key)? });
             return self.keys.iter().map(seed).collect();
-        };
+        }
         let nodes = snapshot.node_count(node_type) as usize;
         if nodes == 0 {
-            bail!("--count: the snapshot has no {}; `relata info` lists what it has", self.node_type);
+            let option = if self.all { "all" } else { "count" };
+            bail!("--{option}: the snapshot has no {}; `relata info` lists what it has", self.node_type);
         }
+        let Some(count) = self.count else {
+            return Ok((0..nodes as u32).map(|node| Hit { node_type, node }).collect());
+        };
         let mut chosen = Vec::new();
         let mut random = Key::new("relata sample seeds", self.seed).random();
         random.choose(0..nodes, count as usize, |_| true, &mut chosen);
@@ -372,6 +443,30 @@ mod tests {
     }
 
     #[test]
+    fn subgraphs_become_a_folder_of_shards() {
+        let store = store();
+        let out = store.path().join("out");
+        let place = out.to_str().unwrap();
+        let written = |more: &[&str]| {
+            let start = ["--type", "cell", "--quiet", "--out", place];
+            args(&store, &[&start, more].concat()).run().map_err(|error| format!("{error:#}"))?;
+            let manifest = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+            let manifest: Value = serde_json::from_str(&manifest).unwrap();
+            let files = manifest["shards"].as_array().unwrap().iter().map(|shard| shard["file"].as_str().unwrap().to_owned());
+            Ok::<_, String>((manifest["grouping"].clone(), files.collect::<Vec<_>>()))
+        };
+        let (each, batch) = (Value::from("each"), |seeds: u32| serde_json::json!({ "batch": seeds }));
+        assert_eq!(written(&["--all"]), Ok((each.clone(), vec!["part-00000.arrow".to_owned()])));
+        let refused = written(&["--all"]).unwrap_err();
+        assert!(refused.contains("--overwrite") && refused.contains("out"), "{refused}");
+        let shards = ["part-00000.parquet", "part-00001.parquet"].map(str::to_owned).to_vec();
+        let more = ["--overwrite", "--count", "2", "--shard-rows", "1", "--format", "parquet", "--each", "--with-keys"];
+        assert_eq!(written(&more), Ok((each, shards)));
+        let more = ["--overwrite", "--key", "c1", "--key", "c2", "--batch", "2", "--json"];
+        assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
+    }
+
+    #[test]
     fn what_is_misspelt_or_misplaced_is_answered_with_what_would_do() {
         let store = store();
         for (more, expected) in [
@@ -383,7 +478,11 @@ mod tests {
             (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--fanout", "3,2", "--hops", "3"], "expected one, or 3"),
             (&["--type", "cell", "--key", "c1", "--hops", "4000000000"], "--hops: found 4000000000, expected 1 to 64"),
             (&["--type", "cell", "--key", "c1", "--tokens", "0"], "tokens: found 0"),
-            (&["--type", "donor", "--count", "1"], "the snapshot has no donor"),
+            (&["--type", "donor", "--count", "1"], "--count: the snapshot has no donor"),
+            (&["--type", "donor", "--all"], "--all: the snapshot has no donor"),
+            (&["--type", "cell", "--all", "--out", "x", "--batch", "0"], "--batch: found 0"),
+            (&["--type", "cell", "--all", "--out", "x", "--shard-rows", "0"], "--shard-rows: found 0"),
+            (&["--type", "cell", "--count", "0", "--out", "x"], "seeds: found none"),
         ] {
             let error = format!("{:#}", args(&store, more).run().unwrap_err());
             assert!(error.contains(expected), "{error}, expected: {expected}");

@@ -1,5 +1,5 @@
 //! The routes, a file for each resource. A handler takes a request apart, asks the snapshot or an embedding, and writes
-//! what it hears as JSON.
+//! what it hears as JSON, or for many subgraphs as Arrow.
 
 mod embeddings;
 mod health;
@@ -7,6 +7,7 @@ mod layouts;
 mod neighbors;
 mod nodes;
 mod path;
+mod sample;
 mod schema;
 mod search;
 mod stats;
@@ -32,6 +33,7 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/nodes/{type}/{key}/neighbors", get(neighbors::neighbors))
         .route("/v1/path", get(path::path))
         .route("/v1/subgraph", post(subgraph::subgraph))
+        .route("/v1/sample", post(sample::sample))
         .route("/v1/embeddings", get(embeddings::list))
         .route("/v1/embeddings/{model}/{type}/nearest", post(embeddings::nearest))
         .route("/v1/embeddings/{model}/{type}/{key}", get(embeddings::vector))

@@ -116,7 +116,7 @@ pub async fn subgraph(State(state): State<AppState>, Body(question): Body<Subgra
         .await
 }
 
-fn within(parameter: &str, found: usize, least: usize, most: usize) -> Result<(), ApiError> {
+pub fn within(parameter: &str, found: usize, least: usize, most: usize) -> Result<(), ApiError> {
     if (least..=most).contains(&found) {
         return Ok(());
     }
@@ -132,7 +132,7 @@ fn seeds(snapshot: &Snapshot, seeds: &[Seed]) -> Result<Vec<Hit>, ApiError> {
     seeds.iter().enumerate().map(seed).collect()
 }
 
-fn relations(snapshot: &Snapshot, names: Option<&[String]>) -> Result<Vec<RelationId>, ApiError> {
+pub fn relations(snapshot: &Snapshot, names: Option<&[String]>) -> Result<Vec<RelationId>, ApiError> {
     let schema = snapshot.schema();
     let Some(names) = names else { return Ok(schema.relation_ids().collect()) };
     let relation = |(at, name): (usize, &String)| {

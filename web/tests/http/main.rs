@@ -4,5 +4,6 @@ mod answers;
 mod mistakes;
 mod port;
 mod program;
+mod sample;
 mod small;
 mod swap;

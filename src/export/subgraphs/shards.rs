@@ -1,0 +1,193 @@
+//! A folder of shards: files of subgraphs, and a manifest.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use serde::Serialize;
+
+use super::table::titles;
+use super::{Drawing, Grouping};
+use crate::export::output::Output;
+use crate::export::parquet::refused;
+use crate::export::{Exported, Options};
+use crate::sampler::SamplerConfig;
+use crate::{Error, Result, progress};
+
+const MANIFEST: &str = "manifest.json";
+/// Bytes of a row group, at most: it is held in memory until it is whole.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+
+/// In which format shards are, and how many subgraphs one has.
+#[derive(Clone, Copy, Debug)]
+pub struct Shards {
+    /// Of each file.
+    pub format: ShardFormat,
+    /// Subgraphs of a shard; the last one has what is left.
+    pub rows: u64,
+}
+
+/// The format of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardFormat {
+    /// An Arrow IPC file, uncompressed, which readers map into memory: `pyarrow.ipc.open_file`.
+    Arrow,
+    /// Parquet, compressed with zstd: smaller, and slower to read.
+    Parquet,
+}
+
+impl ShardFormat {
+    /// `arrow` or `parquet`, which is the files' extension too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// `manifest.json`.
+#[derive(Serialize)]
+struct Manifest<'d> {
+    format: &'static str,
+    relata: &'static str,
+    snapshot: &'d str,
+    seed_type: &'d str,
+    seeds: usize,
+    grouping: Grouping,
+    draw: u64,
+    sampler: &'d SamplerConfig,
+    /// Names by the numbers in `sampler`.
+    node_types: Vec<&'d str>,
+    relations: Vec<String>,
+    subgraphs: u64,
+    nodes: u64,
+    edges: u64,
+    shards: Vec<Shard>,
+}
+
+#[derive(Serialize)]
+struct Shard {
+    file: String,
+    subgraphs: u64,
+    nodes: u64,
+    edges: u64,
+}
+
+/// Draws all subgraphs of a drawing and writes them as a folder: shards `part-00000.arrow` or `.parquet` and so on, each with
+/// the columns that the [module](super) describes, and `manifest.json`, which says how they were drawn and how many there are.
+///
+/// # Errors
+/// When something is at `out` that may not be replaced, it cannot be written, or a seed is not in the snapshot.
+pub fn to_shards(mut drawing: Drawing, out: &Path, shards: Shards, options: Options) -> Result<Exported> {
+    if shards.rows == 0 {
+        let (setting, expected) = ("the rows of a shard".to_owned(), "1 at least".to_owned());
+        return Err(Error::Setting { setting, found: "0".to_owned(), expected });
+    }
+    let snapshot = drawing.sampler().snapshot().clone();
+    // An earlier one may be of either format.
+    let earlier = [ShardFormat::Parquet, ShardFormat::Arrow].map(|format| name(0, format));
+    let mark = earlier.iter().find(|first| out.join(first).exists()).unwrap_or(&earlier[0]);
+    let output = Output::folder(out, &[MANIFEST, mark], options)?;
+    let mut exported = Exported::new(shards.format.name(), out, &snapshot);
+    let bar = progress::bar("sample", drawing.len(), "subgraphs", options.quiet);
+    let mut written = Vec::new();
+    while drawing.drawn()[0] < drawing.len() {
+        let file = name(written.len(), shards.format);
+        bar.set_message(file.clone());
+        let before = drawing.drawn();
+        let mut writer = Writer::create(output.path().join(&file), drawing.table().schema(), shards.format)?;
+        while let Some(batch) = drawing.next_batch(shards.rows - (drawing.drawn()[0] - before[0]))? {
+            writer.write(&batch)?;
+            bar.inc(batch.num_rows() as u64);
+        }
+        writer.close()?;
+        let after = drawing.drawn();
+        let [subgraphs, nodes, edges] = [0, 1, 2].map(|at| after[at] - before[at]);
+        exported.part(file.clone(), subgraphs);
+        written.push(Shard { file, subgraphs, nodes, edges });
+    }
+    bar.finish_and_clear();
+    let path = output.path().join(MANIFEST);
+    fs::write(&path, manifest(&drawing, shards.format, written)).map_err(Error::io(&path, "cannot write"))?;
+    exported.bytes = output.publish(&snapshot)?;
+    Ok(exported)
+}
+
+fn name(number: usize, format: ShardFormat) -> String {
+    format!("part-{number:05}.{}", format.name())
+}
+
+fn manifest(drawing: &Drawing, format: ShardFormat, shards: Vec<Shard>) -> String {
+    let (sampler, snapshot) = (drawing.sampler(), drawing.sampler().snapshot());
+    let (node_types, relations) = titles(snapshot.schema());
+    let [subgraphs, nodes, edges] = drawing.drawn();
+    let manifest = Manifest {
+        format: format.name(),
+        relata: env!("CARGO_PKG_VERSION"),
+        snapshot: snapshot.id().as_str(),
+        seed_type: &snapshot.schema().node(drawing.seed_type()).name,
+        seeds: drawing.seeds(),
+        grouping: drawing.grouping(),
+        draw: drawing.draw(),
+        sampler: sampler.config(),
+        node_types,
+        relations,
+        subgraphs,
+        nodes,
+        edges,
+        shards,
+    };
+    serde_json::to_string_pretty(&manifest).expect("numbers and texts are JSON") + "\n"
+}
+
+/// A shard that is being written.
+struct Writer {
+    path: PathBuf,
+    open: Open,
+}
+
+enum Open {
+    Arrow(Box<FileWriter<BufWriter<File>>>),
+    Parquet(Box<ArrowWriter<BufWriter<File>>>),
+}
+
+impl Writer {
+    fn create(path: PathBuf, schema: &SchemaRef, format: ShardFormat) -> Result<Self> {
+        let file = BufWriter::new(File::create(&path).map_err(Error::io(&path, "cannot write the shard"))?);
+        let open = match format {
+            ShardFormat::Arrow => {
+                Open::Arrow(Box::new(FileWriter::try_new(file, schema).map_err(|error| refused(&path, error))?))
+            }
+            ShardFormat::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+                    .build();
+                let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
+                Open::Parquet(Box::new(writer.map_err(|error| refused(&path, error))?))
+            }
+        };
+        Ok(Self { path, open })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        match &mut self.open {
+            Open::Arrow(writer) => writer.write(batch).map_err(|error| refused(&self.path, error)),
+            Open::Parquet(writer) => writer.write(batch).map_err(|error| refused(&self.path, error)),
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        match self.open {
+            Open::Arrow(mut writer) => writer.finish().map_err(|error| refused(&self.path, error)),
+            Open::Parquet(writer) => writer.close().map(drop).map_err(|error| refused(&self.path, error)),
+        }
+    }
+}
