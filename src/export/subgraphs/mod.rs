@@ -9,9 +9,10 @@
 //! | `subgraph` | uint64 | its number in the drawing, from 0 |
 //! | `seed_type` | string | the node type of its seeds |
 //! | `seeds` | list of uint32 | for each seed that was asked for, its place in the nodes of that type |
+//! | `retrieved` | list of uint32 | the same of the rows that were retrieved beside the seeds, the most alike first |
 //! | `cutoff` | int64 | nothing later was taken; null without a cutoff |
 //! | `T.node` | list of uint32 | for each node of type `T` in order of discovery, its number in the snapshot |
-//! | `T.hop` | list of uint16 | steps from the nearest seed; 0 for the seeds |
+//! | `T.hop` | list of uint16 | steps from the nearest seed; 0 for the seeds and the rows retrieved |
 //! | `T.key` | list of string | its key; only where keys are asked for |
 //! | `T.ATTRIBUTE` | list | its value, null where missing: see below |
 //! | `S.R.T.source`, `S.R.T.target` | list of uint32 | for each edge of relation `R` its ends, as places in `S.node` and `T.node` of the same row, in the relation's own direction |

@@ -48,6 +48,7 @@ enum Column {
     Number,
     SeedType,
     Seeds,
+    Retrieved,
     Cutoff,
     Node(NodeTypeId, OfNode),
     Edge(RelationId, OfEdge),
@@ -77,6 +78,8 @@ struct Parts<'r> {
     edges: Vec<EdgeRows>,
     seeds: Vec<u32>,
     seed_ends: Vec<usize>,
+    retrieved: Vec<u32>,
+    retrieved_ends: Vec<usize>,
 }
 
 impl SubgraphTable {
@@ -85,11 +88,12 @@ impl SubgraphTable {
         let (snapshot, config) = (sampler.snapshot(), sampler.config());
         let schema = snapshot.schema();
         let (has_type, has_relation) = reached(snapshot, config, seed_type);
-        let mut columns = vec![Column::Number, Column::SeedType, Column::Seeds, Column::Cutoff];
+        let mut columns = vec![Column::Number, Column::SeedType, Column::Seeds, Column::Retrieved, Column::Cutoff];
         let mut fields = vec![
             Field::new("subgraph", DataType::UInt64, false),
             Field::new("seed_type", DataType::Utf8, false),
             Field::new("seeds", list_of(DataType::UInt32, false), false),
+            Field::new("retrieved", list_of(DataType::UInt32, false), false),
             Field::new("cutoff", DataType::Int64, true),
         ];
         for node_type in schema.node_type_ids().filter(|id| has_type[id.index()]) {
@@ -159,6 +163,8 @@ impl SubgraphTable {
             edges: schema.relations().iter().map(|_| EdgeRows::default()).collect(),
             seeds: Vec::new(),
             seed_ends: Vec::with_capacity(rows.len()),
+            retrieved: Vec::new(),
+            retrieved_ends: Vec::with_capacity(rows.len()),
         };
         let mut places = Vec::new();
         for row in rows {
@@ -192,6 +198,7 @@ impl SubgraphTable {
                 Ok(Arc::new(StringArray::from_iter_values(rows.iter().map(|_| name))))
             }
             Column::Seeds => list(&parts.seed_ends, Arc::new(UInt32Array::from(parts.seeds.clone())), data_type),
+            Column::Retrieved => list(&parts.retrieved_ends, Arc::new(UInt32Array::from(parts.retrieved.clone())), data_type),
             Column::Cutoff => Ok(Arc::new(rows.iter().map(|row| row.cutoff).collect::<Int64Array>())),
             Column::Node(node_type, column) => {
                 let nodes = &parts.nodes[node_type.index()];
@@ -267,6 +274,8 @@ impl Parts<'_> {
         }
         self.seeds.extend(subgraph.seeds.iter().map(|&seed| places[seed as usize]));
         self.seed_ends.push(self.seeds.len());
+        self.retrieved.extend(subgraph.retrieved.iter().map(|&row| places[row as usize]));
+        self.retrieved_ends.push(self.retrieved.len());
         self.nodes.iter_mut().for_each(|nodes| nodes.ends.push(nodes.nodes.len()));
         self.edges.iter_mut().for_each(|edges| edges.ends.push(edges.sources.len()));
     }

@@ -1,0 +1,254 @@
+mod named;
+mod seeds;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::bail;
+use relata::export::Options;
+use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
+use relata::sampler::Sampler;
+use relata::snapshot::{Hit, Snapshot};
+
+use crate::export::Summary;
+
+use named::Named;
+pub use named::{Carried, Categories};
+use seeds::SeedArgs;
+use walk::WalkArgs;
+
+/// Subgraphs of a shard, unless told otherwise.
+const SHARD_ROWS: u64 = 10_000;
+
+/// Draw one subgraph around seed nodes and print it; or, with `--out`, subgraphs around many, as files for other programs.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The store's folder, such as atlas.relata
+    #[arg(long)]
+    store: PathBuf,
+    #[command(flatten)]
+    seeds: SeedArgs,
+    /// Write the subgraphs into this folder, one row each, instead of printing one
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Format of the files [default: arrow]
+    #[arg(long, value_enum, requires = "out")]
+    format: Option<FormatName>,
+    /// One subgraph around each seed; the default with `--out`
+    #[arg(long, requires = "out", conflicts_with = "batch")]
+    each: bool,
+    /// One subgraph around so many seeds
+    #[arg(long, value_name = "SEEDS", requires = "out")]
+    batch: Option<u32>,
+    /// Subgraphs of a file [default: 10000]
+    #[arg(long, value_name = "SUBGRAPHS", requires = "out")]
+    shard_rows: Option<u64>,
+    /// Write the nodes' keys too
+    #[arg(long, requires = "out")]
+    with_keys: bool,
+    /// Replace an earlier folder of subgraphs
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    #[command(flatten)]
+    walk: WalkArgs,
+    /// Of all that is by lot
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FormatName {
+    /// Arrow IPC files, which readers map into memory
+    Arrow,
+    /// Parquet, compressed
+    Parquet,
+}
+
+impl Args {
+    pub fn run(self) -> anyhow::Result<()> {
+        let snapshot = Snapshot::current_checked(&self.store)?;
+        let seeds = self.seeds.seeds(&snapshot, self.batch, self.seed)?;
+        let sampler = Sampler::new(&snapshot, self.walk.config(&snapshot, self.seed)?)?;
+        if let Some(out) = &self.out {
+            return self.write(sampler, seeds, out);
+        }
+        let subgraph = sampler.sample(&seeds, 0)?;
+        let named = Named::of(&snapshot, &subgraph);
+        snapshot.intact()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&named)?);
+        } else {
+            named.print(&snapshot, &subgraph);
+        }
+        Ok(())
+    }
+
+    /// Writes the subgraphs around `seeds`, in their order, as shards.
+    fn write(&self, sampler: Sampler, seeds: Vec<Hit>, out: &Path) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let grouping = match (self.each, self.batch) {
+            (true, _) | (_, None) => Grouping::Each,
+            (_, Some(0)) => bail!("--batch: found 0, expected 1 at least"),
+            (_, Some(seeds)) => Grouping::Batch(seeds),
+        };
+        let format = match self.format {
+            None | Some(FormatName::Arrow) => ShardFormat::Arrow,
+            Some(FormatName::Parquet) => ShardFormat::Parquet,
+        };
+        let rows = self.shard_rows.unwrap_or(SHARD_ROWS);
+        if rows == 0 {
+            bail!("--shard-rows: found 0, expected 1 at least");
+        }
+        let drawing = Drawing::new(sampler, 0, seeds, grouping, self.with_keys)?;
+        let options = Options { overwrite: self.overwrite, quiet: self.quiet };
+        let exported = to_shards(drawing, out, Shards { format, rows }, options)?;
+        Summary::of(exported, start).show(self.json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use relata::snapshot::{EdgeData, SnapshotWriter};
+    use relata_schema::{EdgeValue, Schema};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Cell `c1` expresses genes `g1` and `g2`, `c2` expresses `g2`; `g1` interacts with `g2`, by a named method.
+    fn store() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(folder.path(), &schema).unwrap();
+        writer.nodes(schema.node_type("cell").unwrap(), &["c1", "c2"].map(String::from)).unwrap();
+        writer.nodes(schema.node_type("gene").unwrap(), &["g1", "g2"].map(String::from)).unwrap();
+        let counts = vec![vec![EdgeValue::Number(3.0), EdgeValue::Missing, EdgeValue::Number(1.0)]];
+        let expresses = EdgeData { sources: vec![0, 0, 1], targets: vec![0, 1, 1], attributes: counts, ..EdgeData::default() };
+        writer.relation(schema.relation("expresses").unwrap(), &expresses).unwrap();
+        let interacts = EdgeData {
+            sources: vec![0],
+            targets: vec![1],
+            attributes: vec![vec![], vec![EdgeValue::Category(0)]],
+            categories: vec![vec![], vec!["two hybrid".to_owned()]],
+            ..EdgeData::default()
+        };
+        writer.relation(schema.relation("interacts").unwrap(), &interacts).unwrap();
+        writer.publish(&[]).unwrap();
+        folder
+    }
+
+    fn args(store: &tempfile::TempDir, more: &[&str]) -> Args {
+        let start = ["sample", "--store", store.path().to_str().unwrap()];
+        Cli::parse_from(start.into_iter().chain(more.iter().copied())).args
+    }
+
+    #[test]
+    fn a_subgraph_is_named_as_the_server_names_it() {
+        let store = store();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        let args = args(&store, &["--type", "cell", "--key", "c1", "--hops", "1"]);
+        let sampler = Sampler::new(&snapshot, args.walk.config(&snapshot, 0).unwrap()).unwrap();
+        let subgraph = sampler.sample(&args.seeds.seeds(&snapshot, None, 0).unwrap(), 0).unwrap();
+        let found = serde_json::to_value(Named::of(&snapshot, &subgraph)).unwrap();
+        let node = |node_type, key, hop, seed| serde_json::json!({ "type": node_type, "key": key, "label": key, "hop": hop, "seed": seed });
+        assert_eq!(
+            found["nodes"],
+            serde_json::json!([node("cell", "c1", 0, true), node("gene", "g1", 1, false), node("gene", "g2", 1, false)])
+        );
+        let edge = |target, count: Value| {
+            let attributes = serde_json::json!({ "count": count });
+            serde_json::json!({ "relation": "cell.expresses.gene", "source": 0, "target": target, "time": null, "attributes": attributes })
+        };
+        assert_eq!(found["edges"], serde_json::json!([edge(1, 3.into()), edge(2, Value::Null)]));
+        args.run().unwrap();
+    }
+
+    #[test]
+    fn every_walk_runs_and_prints() {
+        let store = store();
+        for more in [
+            &["--type", "gene", "--key", "g1", "--key", "g2", "--walk", "neighbour", "--fanout", "5,1", "--json"][..],
+            &["--type", "gene", "--key", "G1", "--walk", "neighbour", "--hops", "3", "--relations", "interacts,expresses"],
+            &["--type", "cell", "--where", "total_counts is missing and degree(expresses) >= 2", "--retrieve", "1"],
+            &[
+                "--type",
+                "cell",
+                "--all",
+                "--epoch",
+                "3",
+                "--walk",
+                "hierarchy",
+                "--up",
+                "2,1",
+                "--down",
+                "3",
+                "--choice",
+                "latest",
+            ],
+            &["--type", "gene", "--key", "g1", "--choice", "expresses=top:count", "--listed", "induced", "--walk", "neighbour"],
+            &["--type", "cell", "--key", "c1", "--cutoff", "3", "--time-of", "cell=none", "--equal-time", "drop"],
+            &["--type", "cell", "--count", "9", "--tokens", "30", "--width", "1", "--seed", "4", "--cutoff", "-5"],
+        ] {
+            args(&store, more).run().unwrap();
+        }
+    }
+
+    #[test]
+    fn subgraphs_become_a_folder_of_shards() {
+        let store = store();
+        let out = store.path().join("out");
+        let place = out.to_str().unwrap();
+        let written = |more: &[&str]| {
+            let start = ["--type", "cell", "--quiet", "--out", place];
+            args(&store, &[&start, more].concat()).run().map_err(|error| format!("{error:#}"))?;
+            let manifest = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+            let manifest: Value = serde_json::from_str(&manifest).unwrap();
+            let files = manifest["shards"].as_array().unwrap().iter().map(|shard| shard["file"].as_str().unwrap().to_owned());
+            Ok::<_, String>((manifest["grouping"].clone(), files.collect::<Vec<_>>()))
+        };
+        let (each, batch) = (Value::from("each"), |seeds: u32| serde_json::json!({ "batch": seeds }));
+        assert_eq!(written(&["--all"]), Ok((each.clone(), vec!["part-00000.arrow".to_owned()])));
+        let refused = written(&["--all"]).unwrap_err();
+        assert!(refused.contains("--overwrite") && refused.contains("out"), "{refused}");
+        let shards = ["part-00000.parquet", "part-00001.parquet"].map(str::to_owned).to_vec();
+        let more = ["--overwrite", "--count", "2", "--shard-rows", "1", "--format", "parquet", "--each", "--with-keys"];
+        assert_eq!(written(&more), Ok((each, shards)));
+        let more = ["--overwrite", "--key", "c1", "--key", "c2", "--batch", "2", "--json"];
+        assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
+    }
+
+    #[test]
+    fn what_is_misspelt_or_misplaced_is_answered_with_what_would_do() {
+        let store = store();
+        for (more, expected) in [
+            (&["--type", "cel", "--key", "c1"][..], "did you mean `cell`"),
+            (&["--type", "cell", "--key", "c3"], "did you mean `c1`"),
+            (&["--type", "cell", "--key", "c1", "--relations", "expreses"], "did you mean `expresses`"),
+            (&["--type", "cell", "--key", "c1", "--fanout", "3"], "--fanout belongs to `--walk neighbour`"),
+            (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--width", "3"], "--width belongs to `--walk context`"),
+            (&["--type", "cell", "--key", "c1", "--walk", "neighbour", "--fanout", "3,2", "--hops", "3"], "expected one, or 3"),
+            (&["--type", "cell", "--key", "c1", "--hops", "4000000000"], "--hops: found 4000000000, expected 1 to 64"),
+            (&["--type", "cell", "--key", "c1", "--tokens", "0"], "tokens: found 0"),
+            (&["--type", "donor", "--count", "1"], "--count: the snapshot has no donor"),
+            (&["--type", "donor", "--all"], "--all: the snapshot has no donor"),
+            (&["--type", "cell", "--all", "--out", "x", "--batch", "0"], "--batch: found 0"),
+            (&["--type", "cell", "--all", "--out", "x", "--shard-rows", "0"], "--shard-rows: found 0"),
+            (&["--type", "cell", "--count", "0", "--out", "x"], "seeds: found none"),
+        ] {
+            let error = format!("{:#}", args(&store, more).run().unwrap_err());
+            assert!(error.contains(expected), "{error}, expected: {expected}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use anyhow::bail;
+use relata::sampler::{Choice, Costs, EqualTime, Listed, MOST_HOPS, MissingTime, Retrieval, SamplerConfig, Walk};
+use relata::snapshot::Snapshot;
+use relata_schema::{AttributeKind, RelationId, Schema};
+
+/// How subgraphs are drawn.
+#[derive(clap::Args)]
+pub struct WalkArgs {
+    /// How edges are chosen
+    #[arg(long, value_enum, default_value_t = WalkName::Context)]
+    walk: WalkName,
+    /// Steps from a seed [default: 2]
+    #[arg(long)]
+    hops: Option<u32>,
+    /// Neighbour walk: edges of each relation and direction that a node takes, one number for all hops or one a hop
+    /// [default: 10]
+    #[arg(long, value_delimiter = ',')]
+    fanout: Vec<u32>,
+    /// Context walk: edges of each relation and direction that a node takes [default: all]
+    #[arg(long)]
+    width: Option<u32>,
+    /// Context walk: the budget, where a row costs a token an attribute, at least one [default: 1024]
+    #[arg(long)]
+    tokens: Option<u32>,
+    /// Hierarchy walk: for each level above the seeds, how many nodes it brings
+    #[arg(long, value_delimiter = ',')]
+    up: Vec<u32>,
+    /// Hierarchy walk: for each level below the seeds, how many nodes it brings
+    #[arg(long, value_delimiter = ',')]
+    down: Vec<u32>,
+    /// Begin also at so many nodes of the seed's type that are like it: those that random walks from it meet most often
+    #[arg(long, value_name = "ROWS")]
+    retrieve: Option<u32>,
+    /// Random walks for that
+    #[arg(long, default_value_t = 1000, requires = "retrieve")]
+    retrieve_walks: u32,
+    /// Steps of each of them
+    #[arg(long, default_value_t = 20, requires = "retrieve")]
+    retrieve_steps: u32,
+    /// Relations to follow, by name [default: all]
+    #[arg(long, value_delimiter = ',')]
+    relations: Vec<String>,
+    /// Which edges a node takes where it does not take all: `uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`; for
+    /// one relation, `expresses=top:count`. Repeat for more
+    #[arg(long, value_name = "[RELATION=]CHOICE")]
+    choice: Vec<String>,
+    /// Which edges are listed
+    #[arg(long, value_enum, default_value_t = ListedName::Once)]
+    listed: ListedName,
+    /// Take nothing later than this, in the unit of the time attributes
+    #[arg(long, allow_negative_numbers = true)]
+    cutoff: Option<i64>,
+    /// What a cutoff does with what has just that time
+    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "cutoff")]
+    equal_time: KeepName,
+    /// What a cutoff does with what has no time, of a relation or a node type that has times
+    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "cutoff")]
+    missing_time: KeepName,
+    /// Of a node type, the time attribute that says since when a node has been there, or `none`: `cell.time`, `cell=none`. Repeat
+    /// for more
+    #[arg(long, value_name = "TYPE.ATTRIBUTE", requires = "cutoff")]
+    time_of: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WalkName {
+    /// A fanout per hop and relation
+    Neighbour,
+    /// Breadth-first under a budget of tokens
+    Context,
+    /// Up and down the relations that the schema marks with `contains`
+    Hierarchy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum KeepName {
+    Keep,
+    Drop,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ListedName {
+    /// As they were drawn: an edge that both of its ends drew is there twice
+    Drawn,
+    /// Those that were drawn, each once
+    Once,
+    /// All between the nodes that were met
+    Induced,
+}
+
+impl WalkArgs {
+    pub fn config(&self, snapshot: &Snapshot, seed: u64) -> anyhow::Result<SamplerConfig> {
+        let schema = snapshot.schema();
+        let relations: Vec<RelationId> = if self.relations.is_empty() {
+            schema.relation_ids().collect()
+        } else {
+            self.relations.iter().map(|name| schema.relation(name)).collect::<Result<_, _>>()?
+        };
+        let mut config = SamplerConfig {
+            cutoff: self.cutoff,
+            listed: match self.listed {
+                ListedName::Drawn => Listed::Drawn,
+                ListedName::Once => Listed::Once,
+                ListedName::Induced => Listed::Induced,
+            },
+            equal_time: if self.equal_time == KeepName::Keep { EqualTime::Keep } else { EqualTime::Drop },
+            missing_time: if self.missing_time == KeepName::Keep { MissingTime::Keep } else { MissingTime::Drop },
+            retrieval: self.retrieve.map(|rows| Retrieval { walks: self.retrieve_walks, steps: self.retrieve_steps, rows }),
+            seed,
+            ..SamplerConfig::new(self.walk(schema)?, relations)
+        };
+        for text in &self.choice {
+            match text.split_once('=') {
+                Some((relation, of)) => config.choice_of.push((schema.relation(relation)?, choice(of)?)),
+                None => config.choice = choice(text)?,
+            }
+        }
+        for text in &self.time_of {
+            if let Some((owner, "none")) = text.split_once('=') {
+                config.time_of.push((schema.node_type(owner)?, None));
+                continue;
+            }
+            let Some((owner, name)) = text.split_once('.') else {
+                bail!(
+                    "--time-of: found `{text}`, expected a node type and its time attribute, as in `cell.time`, or `cell=none`"
+                );
+            };
+            let node_type = schema.node_type(owner)?;
+            let attribute = schema.node_attribute(node_type, name)?;
+            let kind = schema.node(node_type).attributes[attribute.index()].kind;
+            if kind != AttributeKind::Time {
+                bail!("--time-of: found `{text}`, a {kind}, expected a {}", AttributeKind::Time);
+            }
+            config.time_of.push((node_type, Some(attribute)));
+        }
+        Ok(config)
+    }
+
+    fn walk(&self, schema: &Schema) -> anyhow::Result<Walk> {
+        let hops = self.hops.unwrap_or(2);
+        if hops == 0 || hops as usize > MOST_HOPS {
+            bail!("--hops: found {hops}, expected 1 to {MOST_HOPS}");
+        }
+        let of = |walk: WalkName, options: &[(&str, bool)]| match options.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) if self.walk != walk => {
+                let walk = clap::ValueEnum::to_possible_value(&walk).map(|walk| walk.get_name().to_owned()).unwrap_or_default();
+                bail!("--{option} belongs to `--walk {walk}`")
+            }
+            _ => Ok(()),
+        };
+        of(WalkName::Context, &[("tokens", self.tokens.is_some()), ("width", self.width.is_some())])?;
+        of(WalkName::Neighbour, &[("fanout", !self.fanout.is_empty())])?;
+        of(WalkName::Hierarchy, &[("up", !self.up.is_empty()), ("down", !self.down.is_empty())])?;
+        Ok(match self.walk {
+            WalkName::Neighbour => match (self.fanout.as_slice(), self.hops) {
+                ([], _) => Walk::neighbour(vec![10; hops as usize]),
+                (&[fanout], _) => Walk::neighbour(vec![fanout; hops as usize]),
+                (fanouts, Some(hops)) if fanouts.len() != hops as usize => {
+                    bail!("--fanout: found {} numbers, expected one, or {hops}: one a hop", fanouts.len())
+                }
+                (fanouts, _) => Walk::neighbour(fanouts),
+            },
+            WalkName::Context => Walk::Context {
+                tokens: self.tokens.unwrap_or(1024),
+                hops,
+                width: self.width,
+                width_of: Vec::new(),
+                costs: Costs::of_attributes(schema),
+            },
+            WalkName::Hierarchy if self.hops.is_some() => {
+                bail!("--hops: the levels of `--walk hierarchy` are those of `--up` and `--down`")
+            }
+            WalkName::Hierarchy if self.up.is_empty() && self.down.is_empty() => {
+                bail!("--walk hierarchy needs `--up`, `--down` or both: how many nodes each level brings")
+            }
+            WalkName::Hierarchy => Walk::Hierarchy { up: self.up.clone(), down: self.down.clone() },
+        })
+    }
+}
+
+fn choice(text: &str) -> anyhow::Result<Choice> {
+    Ok(match text.split_once(':') {
+        None if text == "uniform" => Choice::Uniform,
+        None if text == "latest" => Choice::Latest,
+        Some(("weighted", name)) => Choice::Weighted(name.to_owned()),
+        Some(("top", name)) => Choice::Top(name.to_owned()),
+        _ => bail!("--choice: found `{text}`, expected `uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`"),
+    })
+}
