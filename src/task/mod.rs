@@ -2,6 +2,7 @@
 //!
 //! * A [`Task`] is the file, a [`ResolvedTask`] the same with its names found in a schema.
 //! * [`labels`] reads the target of every row, [`folds`] deals the rows to training and test.
+//! * A [`Guard`] says which values a context may show.
 //! * [`metrics`] judges predictions.
 //!
 //! ```
@@ -23,6 +24,7 @@
 //! # Ok::<(), relata::Error>(())
 //! ```
 
+mod guard;
 pub mod metrics;
 mod model;
 mod sampling;
@@ -35,6 +37,7 @@ use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationI
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+pub use guard::Guard;
 pub use model::{AttentionKind, ModelConfig, Start, TrainConfig};
 pub use sampling::ContextConfig;
 pub use split::{Fold, Labels, folds, labels};

@@ -7,7 +7,7 @@ use super::vocabulary::categories;
 use super::{Column, ColumnKind, Columns, Context, NO_ROW, Row, State, Token, Vocabulary};
 use crate::sampler::{SampledEdge, Subgraph};
 use crate::snapshot::Snapshot;
-use crate::task::ResolvedTask;
+use crate::task::{Guard, ResolvedTask};
 use crate::{Error, Result};
 
 /// Turns subgraphs of one snapshot into contexts, with the numbers of one vocabulary.
@@ -20,8 +20,7 @@ pub struct Encoder {
     known: Vec<Option<Known>>,
     /// By node type and node, the place of the identity.
     identities: Vec<Vec<u32>>,
-    /// Nodes of the task's type whose target may be shown where they are no seed.
-    labelled: Vec<bool>,
+    guard: Guard,
 }
 
 struct Known {
@@ -58,14 +57,9 @@ impl Encoder {
             });
         }
         let identities = schema.node_type_ids().map(|node_type| vocabulary.places(snapshot, node_type)).collect();
-        let mut shown = vec![false; snapshot.node_count(task.node_type) as usize];
-        for &node in labelled {
-            if let Some(shown) = shown.get_mut(node as usize) {
-                *shown = true;
-            }
-        }
+        let guard = Guard::new(snapshot, task, labelled);
         let values = Values::of(snapshot, columns.list());
-        Ok(Self { snapshot: snapshot.clone(), task: task.clone(), columns, values, known, identities, labelled: shown })
+        Ok(Self { snapshot: snapshot.clone(), task: task.clone(), columns, values, known, identities, guard })
     }
 
     /// The context of a subgraph of one seed.
@@ -110,7 +104,7 @@ impl Encoder {
             let raw = self.values.of_node(&self.columns.list()[usize::from(id)], node.node);
             let state = match &raw {
                 _ if is_target && is_seed => State::Masked,
-                _ if is_target && !self.labelled[node.node as usize] => State::Missing,
+                _ if is_target && !self.guard.shows(node.node_type, self.task.target, node.node, is_seed) => State::Missing,
                 Some(_) => State::Shown,
                 None => State::Missing,
             };

@@ -11,6 +11,7 @@
 //! | `seeds` | list of uint32 | for each seed that was asked for, its place in the nodes of that type |
 //! | `retrieved` | list of uint32 | the same of the rows that were retrieved beside the seeds, the most alike first |
 //! | `cutoff` | int64 | nothing later was taken; null without a cutoff |
+//! | `target` | list | the last column, only where it is [asked](SubgraphTable::asking) for: the seeds' own values of an attribute |
 //! | `T.node` | list of uint32 | for each node of type `T` in order of discovery, its number in the snapshot |
 //! | `T.hop` | list of uint16 | steps from the nearest seed; 0 for the seeds and the rows retrieved |
 //! | `T.key` | list of string | its key; only where keys are asked for |

@@ -50,6 +50,8 @@ enum Column {
     Seeds,
     Retrieved,
     Cutoff,
+    /// Of the seeds, with the names of its categories.
+    Target(AttributeId, Option<ArrayRef>),
     Node(NodeTypeId, OfNode),
     Edge(RelationId, OfEdge),
 }
@@ -77,6 +79,7 @@ struct Parts<'r> {
     nodes: Vec<NodeRows>,
     edges: Vec<EdgeRows>,
     seeds: Vec<u32>,
+    seed_nodes: Vec<u32>,
     seed_ends: Vec<usize>,
     retrieved: Vec<u32>,
     retrieved_ends: Vec<usize>,
@@ -127,6 +130,20 @@ impl SubgraphTable {
         Self { guard: Some(Arc::new(is_shown)), ..self }
     }
 
+    /// With a column `target`: the seeds' own values of an attribute, whatever a guard hides. They are what a model is asked
+    /// for.
+    #[must_use]
+    pub fn asking(mut self, target: AttributeId) -> Self {
+        let attribute = &self.snapshot.schema().node(self.seed_type).attributes[target.index()];
+        let is_category = attribute.kind == AttributeKind::Category;
+        let names = is_category.then(|| names(self.snapshot.categories(self.seed_type, target)));
+        let asked = field("target", attribute, list_of(value_type(attribute, DataType::Float64), true)).with_nullable(false);
+        let fields = self.schema.fields().iter().cloned().chain([Arc::new(asked)]).collect::<Vec<_>>();
+        self.schema = Arc::new(ArrowSchema::new_with_metadata(fields, self.schema.metadata().clone()));
+        self.columns.push(Column::Target(target, names));
+        self
+    }
+
     /// Names, types and metadata of its columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -162,6 +179,7 @@ impl SubgraphTable {
             nodes: schema.node_types().iter().map(|_| NodeRows::default()).collect(),
             edges: schema.relations().iter().map(|_| EdgeRows::default()).collect(),
             seeds: Vec::new(),
+            seed_nodes: Vec::new(),
             seed_ends: Vec::with_capacity(rows.len()),
             retrieved: Vec::new(),
             retrieved_ends: Vec::with_capacity(rows.len()),
@@ -199,6 +217,11 @@ impl SubgraphTable {
             }
             Column::Seeds => list(&parts.seed_ends, Arc::new(UInt32Array::from(parts.seeds.clone())), data_type),
             Column::Retrieved => list(&parts.retrieved_ends, Arc::new(UInt32Array::from(parts.retrieved.clone())), data_type),
+            Column::Target(id, names) => {
+                let column = self.snapshot.column(self.seed_type, *id);
+                let asked = NodeRows { nodes: parts.seed_nodes.clone(), ends: parts.seed_ends.clone(), ..NodeRows::default() };
+                list(&parts.seed_ends, asked.values(column, names.as_ref(), &None, |_, _| true)?, data_type)
+            }
             Column::Cutoff => Ok(Arc::new(rows.iter().map(|row| row.cutoff).collect::<Int64Array>())),
             Column::Node(node_type, column) => {
                 let nodes = &parts.nodes[node_type.index()];
@@ -273,6 +296,7 @@ impl Parts<'_> {
             edges.positions.extend(ends.iter().map(|end| run.base + u64::from(end.offset)));
         }
         self.seeds.extend(subgraph.seeds.iter().map(|&seed| places[seed as usize]));
+        self.seed_nodes.extend(subgraph.seeds.iter().map(|&seed| subgraph.nodes[seed as usize].node));
         self.seed_ends.push(self.seeds.len());
         self.retrieved.extend(subgraph.retrieved.iter().map(|&row| places[row as usize]));
         self.retrieved_ends.push(self.retrieved.len());
@@ -312,14 +336,19 @@ fn own_field(owner: &str, name: &str, item: DataType, taken: impl Fn(&str) -> bo
     Field::new(name, list_of(item, false), false)
 }
 
-fn value_field(owner: &str, attribute: &Attribute, number: DataType) -> Field {
-    let item = match attribute.kind {
+/// The type of an attribute's values, where numbers are of this one.
+fn value_type(attribute: &Attribute, number: DataType) -> DataType {
+    match attribute.kind {
         AttributeKind::Category => strings(),
         AttributeKind::Boolean => DataType::Boolean,
         AttributeKind::Time => DataType::Int64,
         AttributeKind::Vector(dimension) => DataType::FixedSizeList(vector_item(), dimension as i32),
         _ => number,
-    };
+    }
+}
+
+fn value_field(owner: &str, attribute: &Attribute, number: DataType) -> Field {
+    let item = value_type(attribute, number);
     field(&format!("{owner}.{}", attribute.name), attribute, list_of(item, true)).with_nullable(false)
 }
 

@@ -15,7 +15,7 @@ use crate::export::Summary;
 
 use named::Named;
 pub use named::{Carried, Categories};
-use seeds::SeedArgs;
+use seeds::{Asked, SeedArgs};
 use walk::WalkArgs;
 
 /// Subgraphs of a shard, unless told otherwise.
@@ -74,10 +74,15 @@ enum FormatName {
 impl Args {
     pub fn run(self) -> anyhow::Result<()> {
         let snapshot = Snapshot::current_checked(&self.store)?;
-        let seeds = self.seeds.seeds(&snapshot, self.batch, self.seed)?;
-        let sampler = Sampler::new(&snapshot, self.walk.config(&snapshot, self.seed)?)?;
+        let asked = self.seeds.asked(&snapshot)?;
+        let seeds = self.seeds.seeds(&snapshot, asked.as_ref(), self.batch, self.seed)?;
+        let mut config = self.walk.config(&snapshot, self.seed)?;
+        if let Some(asked) = &asked {
+            config.relations.retain(|relation| !asked.task.hidden_relations.contains(relation));
+        }
+        let sampler = Sampler::new(&snapshot, config)?;
         if let Some(out) = &self.out {
-            return self.write(sampler, seeds, out);
+            return self.write(sampler, seeds, asked, out);
         }
         let subgraph = sampler.sample(&seeds, 0)?;
         let named = Named::of(&snapshot, &subgraph);
@@ -91,7 +96,7 @@ impl Args {
     }
 
     /// Writes the subgraphs around `seeds`, in their order, as shards.
-    fn write(&self, sampler: Sampler, seeds: Vec<Hit>, out: &Path) -> anyhow::Result<()> {
+    fn write(&self, sampler: Sampler, seeds: Vec<Hit>, asked: Option<Asked>, out: &Path) -> anyhow::Result<()> {
         let start = Instant::now();
         let grouping = match (self.each, self.batch) {
             (true, _) | (_, None) => Grouping::Each,
@@ -106,7 +111,12 @@ impl Args {
         if rows == 0 {
             bail!("--shard-rows: found 0, expected 1 at least");
         }
-        let drawing = Drawing::new(sampler, 0, seeds, grouping, self.with_keys)?;
+        let guard = asked.as_ref().map(|asked| asked.guard(sampler.snapshot()));
+        let mut drawing = Drawing::new(sampler, self.seeds.draw(), seeds, grouping, self.with_keys)?;
+        if let (Some(asked), Some(guard)) = (asked, guard) {
+            let shows = move |node_type, attribute, node, is_seed| guard.shows(node_type, attribute, node, is_seed);
+            drawing = drawing.with_table(|table| table.asking(asked.task.target).showing(shows));
+        }
         let options = Options { overwrite: self.overwrite, quiet: self.quiet };
         let exported = to_shards(drawing, out, Shards { format, rows }, options)?;
         Summary::of(exported, start).show(self.json)
@@ -115,6 +125,9 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::StringArray;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Int32Type, UInt32Type};
     use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
@@ -160,7 +173,7 @@ mod tests {
         let snapshot = Snapshot::current(store.path()).unwrap();
         let args = args(&store, &["--type", "cell", "--key", "c1", "--hops", "1"]);
         let sampler = Sampler::new(&snapshot, args.walk.config(&snapshot, 0).unwrap()).unwrap();
-        let subgraph = sampler.sample(&args.seeds.seeds(&snapshot, None, 0).unwrap(), 0).unwrap();
+        let subgraph = sampler.sample(&args.seeds.seeds(&snapshot, None, None, 0).unwrap(), 0).unwrap();
         let found = serde_json::to_value(Named::of(&snapshot, &subgraph)).unwrap();
         let node = |node_type, key, hop, seed| serde_json::json!({ "type": node_type, "key": key, "label": key, "hop": hop, "seed": seed });
         assert_eq!(
@@ -227,6 +240,63 @@ mod tests {
         assert_eq!(written(&more), Ok((each, shards)));
         let more = ["--overwrite", "--key", "c1", "--key", "c2", "--batch", "2", "--json"];
         assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
+    }
+
+    #[test]
+    fn a_task_s_subgraphs_show_no_target_but_those_of_training_rows_beside_the_seed() {
+        let store = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let cell = schema.node_type("cell").unwrap();
+        // Twelve cells that share a gene, so that each is two steps from any other.
+        writer.nodes(cell, &(0..12).map(|at| format!("c{at:02}")).collect::<Vec<_>>()).unwrap();
+        writer.nodes(schema.node_type("gene").unwrap(), &["g".to_owned()]).unwrap();
+        let category = |name: &str| Some(relata_schema::Value::Category(name.to_owned()));
+        let labels: Vec<_> = (0..12).map(|at| category(if at % 2 == 0 { "A" } else { "B" })).collect();
+        for name in ["celltype", "subpopulation", "batch"] {
+            writer.column(cell, schema.node_attribute(cell, name).unwrap(), &labels).unwrap();
+        }
+        let edges = EdgeData { sources: (0..12).collect(), targets: vec![0; 12], ..EdgeData::default() };
+        writer.relation(schema.relation("expresses").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let task = store.path().join("task.toml");
+        let text = "[task]\nnode = \"cell\"\ntarget = \"celltype\"\nhide = [\"cell.subpopulation\"]\n[split]\nfolds = 3\n";
+        std::fs::write(&task, text).unwrap();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        let task_of = relata::task::Task::read(&task, &schema).unwrap();
+        let fold = relata::task::folds(&snapshot, &task_of).unwrap().swap_remove(1);
+        for (part, rows) in [("train", &fold.train), ("test", &fold.test)] {
+            let out = store.path().join(part);
+            let more =
+                ["--task", task.to_str().unwrap(), "--fold", "1", "--part", part, "--out", out.to_str().unwrap(), "--quiet"];
+            let start = ["sample", "--store", store.path().to_str().unwrap(), "--walk", "neighbour", "--fanout", "99"];
+            Cli::parse_from(start.into_iter().chain(more)).args.run().unwrap();
+            let file = std::fs::File::open(out.join("part-00000.arrow")).unwrap();
+            let batches: Vec<_> = arrow_ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect();
+            let mut seen = 0;
+            for batch in &batches {
+                let list = |name: &str| batch.column_by_name(name).unwrap().as_list::<i32>().clone();
+                for row in 0..batch.num_rows() {
+                    let values = |name: &str| list(name).value(row);
+                    let nodes = values("cell.node").as_primitive::<UInt32Type>().values().to_vec();
+                    let names = |name: &str| {
+                        let values = values(name);
+                        let values = values.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
+                        values.into_iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>()
+                    };
+                    let label = |node: u32| Some(if node % 2 == 0 { "A" } else { "B" }.to_owned());
+                    let seed = rows[seen];
+                    let shown = |&node: &u32| if node != seed && fold.train.contains(&node) { label(node) } else { None };
+                    assert_eq!((nodes[0], nodes.len()), (seed, 12));
+                    assert_eq!(names("cell.celltype"), nodes.iter().map(shown).collect::<Vec<_>>());
+                    assert_eq!(names("cell.subpopulation"), vec![None; 12]);
+                    assert_eq!(names("cell.batch"), nodes.iter().map(|&node| label(node)).collect::<Vec<_>>());
+                    assert_eq!(names("target"), [label(seed)]);
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, rows.len());
+        }
     }
 
     #[test]

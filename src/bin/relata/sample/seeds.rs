@@ -1,19 +1,22 @@
+use std::path::PathBuf;
+
 use anyhow::{Context, bail, ensure};
 use relata::sampler::random::Key;
 use relata::sampler::{Balance, EpochConfig, Epochs, Filter, Seeds};
 use relata::snapshot::{Hit, Snapshot};
+use relata::task::{Fold, Guard, ResolvedTask, Task, folds};
 
 /// Where subgraphs begin.
 #[derive(clap::Args)]
 pub struct SeedArgs {
     /// Node type of the seeds
-    #[arg(long = "type", value_name = "TYPE")]
-    node_type: String,
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "task")]
+    node_type: Option<String>,
     /// A seed: its key, or a label or identifier that only one node has; repeat for more
     #[arg(
         long = "key",
         value_name = "KEY",
-        required_unless_present_any = ["count", "all", "matching"],
+        required_unless_present_any = ["count", "all", "matching", "task"],
         conflicts_with_all = ["count", "all", "matching"]
     )]
     keys: Vec<String>,
@@ -23,6 +26,16 @@ pub struct SeedArgs {
     /// All nodes of the type whose attributes are so: 'celltype in ("B cell", "T cell") and total_counts >= 500'
     #[arg(long = "where", value_name = "CONDITION")]
     matching: Option<String>,
+    /// The rows of this task: what it hides is not shown, nor are targets but those of training rows beside the seed; the
+    /// seeds' own stand in the column `target`
+    #[arg(long, value_name = "TASK.toml", requires = "out", conflicts_with_all = ["node_type", "keys", "all", "matching"])]
+    task: Option<PathBuf>,
+    /// The fold whose rows are held out, from 0
+    #[arg(long, default_value_t = 0, requires = "task")]
+    fold: u32,
+    /// Which of the task's rows are the seeds
+    #[arg(long, value_enum, default_value_t = PartName::Train, requires = "task")]
+    part: PartName,
     /// So many of them, by lot
     #[arg(long)]
     count: Option<u32>,
@@ -37,15 +50,61 @@ pub struct SeedArgs {
     from_batch: Option<usize>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PartName {
+    /// Those that are learnt from
+    Train,
+    /// Those that are held out
+    Test,
+}
+
+/// A task, and the rows of one of its folds.
+pub struct Asked {
+    pub task: ResolvedTask,
+    fold: Fold,
+}
+
+impl Asked {
+    /// What of the rows beside the seeds may be shown.
+    pub fn guard(&self, snapshot: &Snapshot) -> Guard {
+        Guard::new(snapshot, &self.task, &self.fold.train)
+    }
+}
+
 impl SeedArgs {
+    /// Which draw of the sampler: the epoch's.
+    pub fn draw(&self) -> u64 {
+        self.epoch.unwrap_or_default()
+    }
+
+    /// The task whose rows are the seeds, if they are a task's.
+    pub fn asked(&self, snapshot: &Snapshot) -> anyhow::Result<Option<Asked>> {
+        let Some(path) = &self.task else { return Ok(None) };
+        let task = Task::read(path, snapshot.schema())?;
+        let mut folds = folds(snapshot, &task)?;
+        let (fold, count) = (self.fold as usize, folds.len());
+        ensure!(fold < count, "--fold: found {fold}, expected below {count}, the task's `split.folds`");
+        Ok(Some(Asked { task, fold: folds.swap_remove(fold) }))
+    }
+
     /// The seeds in their order. `batch` is how many of them make a subgraph.
-    pub fn seeds(&self, snapshot: &Snapshot, batch: Option<u32>, seed: u64) -> anyhow::Result<Vec<Hit>> {
-        let node_type = snapshot.schema().node_type(&self.node_type)?;
+    pub fn seeds(&self, snapshot: &Snapshot, asked: Option<&Asked>, batch: Option<u32>, seed: u64) -> anyhow::Result<Vec<Hit>> {
+        let node_type = match (asked, &self.node_type) {
+            (Some(asked), _) => asked.task.node_type,
+            (None, Some(name)) => snapshot.schema().node_type(name)?,
+            (None, None) => bail!("--type: found none, expected the node type of the seeds"),
+        };
+        let name = &snapshot.schema().node(node_type).name;
         let mut seeds = match (&self.matching, self.all || self.count.is_some()) {
+            _ if asked.is_some() => {
+                let fold = asked.map(|asked| &asked.fold);
+                let rows = fold.map(|fold| if self.part == PartName::Train { &fold.train } else { &fold.test });
+                Seeds::nodes(node_type, rows.cloned().unwrap_or_default())
+            }
             (Some(text), _) => {
                 let filter = Filter::parse(snapshot.schema(), node_type, text).context("--where")?;
                 let seeds = Seeds::matching(snapshot, &filter).context("--where")?;
-                ensure!(!seeds.is_empty(), "--where: no {} is so", self.node_type);
+                ensure!(!seeds.is_empty(), "--where: no {name} is so");
                 seeds
             }
             (None, true) => Seeds::all(snapshot, node_type),
@@ -56,7 +115,7 @@ impl SeedArgs {
         };
         if seeds.is_empty() {
             let option = if self.all { "all" } else { "count" };
-            bail!("--{option}: the snapshot has no {}; `relata info` lists what it has", self.node_type);
+            bail!("--{option}: the snapshot has no {name}; `relata info` lists what it has");
         }
         if let Some(count) = self.count {
             let mut chosen = Vec::new();

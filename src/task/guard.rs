@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use relata_schema::{AttributeId, NodeTypeId};
+
+use super::ResolvedTask;
+use crate::snapshot::Snapshot;
+
+/// Which values of nodes a context of a task may show: the one place that says so, for tokens and for other programs. (The
+/// relations that a task hides are not walked.)
+///
+/// **Invariants:** the target of a seed is never shown, nor is what the task says is derived from the target, of any node. The
+/// target of another node is shown where it is labelled, and nowhere else: so no label of a group that is held out is seen
+/// in training. Everything else is shown.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    node_type: NodeTypeId,
+    target: AttributeId,
+    hidden: Vec<(NodeTypeId, AttributeId)>,
+    /// By node of the task's type.
+    labelled: Arc<[bool]>,
+}
+
+impl Guard {
+    /// `labelled` are the nodes whose target may be seen where they are met beside a seed: training rows, and no others.
+    pub fn new(snapshot: &Snapshot, task: &ResolvedTask, labelled: &[u32]) -> Self {
+        let mut is_labelled = vec![false; snapshot.node_count(task.node_type) as usize];
+        for &node in labelled {
+            if let Some(is_labelled) = is_labelled.get_mut(node as usize) {
+                *is_labelled = true;
+            }
+        }
+        let hidden = task.hidden_attributes.clone();
+        Self { node_type: task.node_type, target: task.target, hidden, labelled: is_labelled.into() }
+    }
+
+    /// Whether a node's value of an attribute may be shown.
+    pub fn shows(&self, node_type: NodeTypeId, attribute: AttributeId, node: u32, is_seed: bool) -> bool {
+        if (node_type, attribute) == (self.node_type, self.target) {
+            return !is_seed && self.labelled.get(node as usize) == Some(&true);
+        }
+        !self.hidden.contains(&(node_type, attribute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relata_schema::Schema;
+
+    use super::*;
+    use crate::snapshot::SnapshotWriter;
+    use crate::task::Task;
+
+    #[test]
+    fn it_shows_all_but_the_target_of_seeds_and_of_rows_that_are_not_labelled_and_what_is_derived_from_it() {
+        let (store, schema) = (tempfile::tempdir().unwrap(), Schema::biology());
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let cell = schema.node_type("cell").unwrap();
+        writer.nodes(cell, &["a", "b", "c"].map(String::from)).unwrap();
+        writer.publish(&[]).unwrap();
+        let text = "[task]\nnode = \"cell\"\ntarget = \"celltype\"\nhide = [\"cell.subpopulation\", \"tissue.name\"]";
+        let task = Task::parse(text, "t.toml", &schema).unwrap();
+        let guard = Guard::new(&Snapshot::current(store.path()).unwrap(), &task, &[0, 2, 99]);
+        let mut hidden = Vec::new();
+        for node_type in schema.node_type_ids() {
+            for (id, attribute) in (0..).map(AttributeId).zip(&schema.node(node_type).attributes) {
+                for node in 0..4 {
+                    for is_seed in [false, true] {
+                        if !guard.shows(node_type, id, node, is_seed) {
+                            hidden.push((schema.node(node_type).name.as_str(), attribute.name.as_str(), node, is_seed));
+                        }
+                    }
+                }
+            }
+        }
+        let mut expected = Vec::new();
+        for node in 0..4 {
+            for is_seed in [false, true] {
+                expected.push(("cell", "subpopulation", node, is_seed));
+                expected.push(("tissue", "name", node, is_seed));
+                if is_seed || ![0, 2].contains(&node) {
+                    expected.push(("cell", "celltype", node, is_seed));
+                }
+            }
+        }
+        hidden.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(hidden, expected);
+    }
+}
