@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use relata_schema::{Direction, NodeTypeId, RelationId};
+use relata_schema::{Direction, RelationId};
 
 use super::plain::{Node, Plain, PlainEdge, PlainRelation, medium, plain_and_seeds, seed, single, times};
 use super::*;

@@ -46,7 +46,7 @@ enum Command {
     /// snapshot is lost. A store that is whole is left alone.
     Repair(Whole),
     /// Draw subgraphs around seed nodes
-    Sample(sample::Args),
+    Sample(Box<sample::Args>),
     /// Find the shortest paths between two nodes
     Path(path::Args),
     /// Train a model on a task

@@ -131,6 +131,7 @@ mod tests {
     use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
+    use serde_json::Value;
 
     use super::*;
 
@@ -284,7 +285,7 @@ mod tests {
                         let values = values.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
                         values.into_iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>()
                     };
-                    let label = |node: u32| Some(if node % 2 == 0 { "A" } else { "B" }.to_owned());
+                    let label = |node: u32| Some(if node.is_multiple_of(2) { "A" } else { "B" }.to_owned());
                     let seed = rows[seen];
                     let shown = |&node: &u32| if node != seed && fold.train.contains(&node) { label(node) } else { None };
                     assert_eq!((nodes[0], nodes.len()), (seed, 12));

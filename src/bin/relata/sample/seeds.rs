@@ -47,7 +47,7 @@ pub struct SeedArgs {
     balance: Option<String>,
     /// Go on with this batch of the epoch, from 0; each batch has the seeds of `--batch`
     #[arg(long, value_name = "NUMBER", requires_all = ["epoch", "batch"])]
-    from_batch: Option<usize>,
+    from_batch: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -127,7 +127,7 @@ impl SeedArgs {
         let config = EpochConfig {
             balance: self.balance.clone().map(Balance::Attribute),
             seed,
-            ..EpochConfig::new(batch.unwrap_or(1).max(1) as usize)
+            ..EpochConfig::new(batch.unwrap_or(1).max(1))
         };
         let epochs = Epochs::new(snapshot, seeds, config)?;
         let first = self.from_batch.unwrap_or_default();
