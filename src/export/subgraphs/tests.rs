@@ -325,7 +325,7 @@ fn the_schema_says_how_it_was_drawn_and_leaves_out_what_cannot_be() {
     let drawing = drawing(&snapshot, 1, Grouping::Each);
     let schema = drawing.table().schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let expected = "subgraph seed_type seeds cutoff \
+    let expected = "subgraph seed_type seeds retrieved cutoff \
         a._node a.hop a.key a.number a.reads a.flag a.kind a.at a.place a.node b.node b.hop b.key \
         a.r.b.source a.r.b.target a.r.b.incoming a.r.b.weight a.r.b.sure a.r.b.how a.r.b.at \
         a.s.a._source a.s.a.target a.s.a.incoming a.s.a.source";
