@@ -209,7 +209,7 @@ mod tests {
                 "--down",
                 "3",
                 "--choice",
-                "latest",
+                "uniform",
             ],
             &["--type", "gene", "--key", "g1", "--choice", "expresses=top:count", "--listed", "induced", "--walk", "neighbour"],
             &["--type", "cell", "--key", "c1", "--cutoff", "3", "--time-of", "cell=none", "--equal-time", "drop"],
