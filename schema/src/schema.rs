@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attribute, MetaGraph, SchemaError, parse, suggestion};
+use crate::{Attribute, AttributeKind, MetaGraph, SchemaError, parse, suggestion};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -135,6 +135,12 @@ impl Relation {
     /// The attribute with this name.
     pub fn attribute(&self, name: &str) -> Option<AttributeId> {
         position(&self.attributes, |attribute| attribute.name == name).map(AttributeId)
+    }
+
+    /// The attributes whose values are numbers: numbers, counts and booleans (0, 1).
+    pub fn numbers(&self) -> impl Iterator<Item = (AttributeId, &Attribute)> {
+        let is_number = |kind| !matches!(kind, AttributeKind::Category | AttributeKind::Time);
+        (0..).map(AttributeId).zip(&self.attributes).filter(move |(_, attribute)| is_number(attribute.kind))
     }
 }
 

@@ -43,6 +43,14 @@ struct Budget<'c> {
 }
 
 impl Budget<'_> {
+    /// What an edge of a step costs at a hop, and a node at its far end. The last hop's nodes are known by identity only, and
+    /// cost nothing.
+    fn prices(&self, graph: &Graph<'_>, step: usize, hop: usize) -> (u64, u64) {
+        let step = graph.lanes[step].step;
+        let is_shown = hop + 1 < graph.steps.hops;
+        (self.edge(step.relation), if is_shown { self.node(step.far) } else { 0 })
+    }
+
     fn edge(&self, relation: RelationId) -> u64 {
         u64::from(self.costs.edges[relation.index()])
     }
@@ -151,42 +159,22 @@ impl Considered {
         budget: &mut Budget<'_>,
         growing: &mut Growing,
     ) -> bool {
-        // The last hop's nodes are known by identity only, and cost nothing.
-        let shown = hop + 1 < graph.steps.hops;
-        let prices = |budget: &Budget<'_>, step: usize| {
-            let step = &graph.steps.steps[step];
-            (budget.edge(step.relation), if shown { budget.node(step.far) } else { 0 })
-        };
         // What they cost if every node at their far ends is new.
-        let most: u64 = self
-            .groups
-            .iter()
-            .map(|group| {
-                let (edge, node) = prices(budget, group.step);
-                (edge + node) * group.offsets.len() as u64
-            })
-            .sum();
+        let most = |group: &Group| {
+            let (edge, node) = budget.prices(graph, group.step, hop);
+            (edge + node) * group.offsets.len() as u64
+        };
+        let most: u64 = self.groups.iter().map(most).sum();
         let fits = most <= budget.tokens && self.chosen.len() as u64 <= budget.edges;
         if !fits {
-            self.deal(
-                graph,
-                &mut turns.with(u64::from(near)).random(),
-                |budget, step, growing, position| {
-                    let (edge, node) = prices(budget, step);
-                    let is_new = node > 0 && growing.place(graph.far_hit(step, position)).is_none();
-                    edge + if is_new { node } else { 0 }
-                },
-                (near, hop),
-                budget,
-                growing,
-            );
+            self.deal(graph, &mut turns.with(u64::from(near)).random(), hop, budget, growing);
         }
         for group in &self.groups {
             let offsets = if fits { group.offsets.clone() } else { group.offsets.start..group.offsets.start + group.taken };
             let before = growing.nodes().len();
             growing.take(graph, &Taken { step: group.step, near, base: group.base, offsets: &self.chosen[offsets] }, hop + 1);
             if fits {
-                let (edge, node) = prices(budget, group.step);
+                let (edge, node) = budget.prices(graph, group.step, hop);
                 let new = (growing.nodes().len() - before) as u64;
                 budget.pay(edge * group.offsets.len() as u64 + node * new, group.offsets.len() as u64);
             }
@@ -196,15 +184,7 @@ impl Considered {
 
     /// Gives the relations turns: in each round, one edge of each relation and direction that has any left, in a random order
     /// of them, and each one's edges in a random order; until one does not fit.
-    fn deal(
-        &mut self,
-        graph: &Graph<'_>,
-        random: &mut Random,
-        price: impl Fn(&Budget<'_>, usize, &Growing, usize) -> u64,
-        (_near, hop): (u32, usize),
-        budget: &mut Budget<'_>,
-        growing: &mut Growing,
-    ) {
+    fn deal(&mut self, graph: &Graph<'_>, random: &mut Random, hop: usize, budget: &mut Budget<'_>, growing: &mut Growing) {
         self.groups.iter_mut().for_each(|group| group.turn = random.word());
         self.groups.sort_unstable_by_key(|group| (group.turn, group.step));
         loop {
@@ -216,8 +196,11 @@ impl Considered {
                 }
                 self.chosen.swap(left.start, left.start + random.below(left.len() as u64) as usize);
                 let position = group.base + self.chosen[left.start] as usize;
-                if budget.pay(price(budget, group.step, growing, position), 1) {
-                    growing.node(graph.far_hit(group.step, position), hop + 1);
+                let far = graph.far_hit(group.step, position);
+                let (edge, node) = budget.prices(graph, group.step, hop);
+                let is_new = node > 0 && growing.place(far).is_none();
+                if budget.pay(edge + if is_new { node } else { 0 }, 1) {
+                    growing.node(far, hop + 1);
                     group.taken += 1;
                     is_any = true;
                 } else {

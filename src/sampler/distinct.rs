@@ -176,16 +176,15 @@ mod wide {
         let mut high = _mm512_setzero_si512();
         if most > 16 {
             let sixteenth = _mm512_set1_epi32(16);
-            let known = ((1_u32 << (most - 16)) - 1) as u16;
+            let behind = ((1_u32 << (most - 16)) - 1) as u16;
             let more;
-            (high, more) = sixteen(draws, _mm512_add_epi32(lanes, sixteenth), _mm512_add_epi32(lasts, sixteenth), known);
+            (high, more) = sixteen(draws, _mm512_add_epi32(lanes, sixteenth), _mm512_add_epi32(lasts, sixteenth), behind);
             refused |= more;
         }
         if refused != 0 {
             // One in millions, for rows of hundreds.
             return super::few_plain(draws, count, most, chosen);
         }
-        let known = ((1_u32 << most.min(16)) - 1) as u16;
         // Lanes whose number an earlier one has too: these take their last number instead.
         let conflicts = _mm512_conflict_epi32(low);
         let refused = _mm512_mask_test_epi32_mask(known, conflicts, conflicts);

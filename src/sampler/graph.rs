@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId};
+use rayon::prelude::*;
+use relata_schema::{AttributeId, AttributeKind, Direction, RelationId};
 
 use super::prefetch::prefetch;
-use super::random::{Key, Mixture};
+use super::random::Key;
 use super::steps::{Chosen, Step, Steps, setting};
 use super::{EqualTime, MissingTime, SamplerConfig};
 use crate::Result;
@@ -16,70 +18,16 @@ use crate::snapshot::{Adjacency, EdgeColumn, Hit, NodeColumn, Snapshot};
 pub(super) struct Graph<'s> {
     pub(super) steps: &'s Steps,
     /// One a step.
-    pub(super) hot: Vec<Hot<'s>>,
-    /// One a step.
     pub(super) lanes: Vec<Lane<'s>>,
     /// How many nodes each type has.
     pub(super) counts: Vec<u32>,
     config: &'s SamplerConfig,
-    excluded: &'s Excluded,
-}
-
-/// What a walk needs of a step for every row, close together.
-pub(super) struct Hot<'s> {
-    offsets: &'s [u64],
-    pub(super) targets: &'s [u32],
-    pub(super) word: Mixture,
-    pub(super) relation: RelationId,
-    pub(super) direction: Direction,
-    pub(super) far: NodeTypeId,
-    /// The last node at the far end.
-    pub(super) last_far: u32,
-    /// Whether all edges that time allows are alike: without a cutoff, and with one.
-    is_plain: [bool; 2],
-    is_timed: bool,
-}
-
-impl Hot<'_> {
-    /// The positions of a node's edges.
-    #[inline(always)]
-    pub(super) fn row(&self, node: u32) -> Range<usize> {
-        match self.offsets.get(node as usize..node as usize + 2) {
-            Some(&[start, end]) => {
-                let end = (end as usize).min(self.targets.len());
-                (start as usize).min(end)..end
-            }
-            _ => 0..0,
-        }
-    }
-
-    /// Whether all edges that time allows are alike.
-    #[inline(always)]
-    pub(super) fn is_plain(&self, last: Option<i64>) -> bool {
-        self.is_plain[usize::from(last.is_some())]
-    }
-
-    /// Whether the edges have times.
-    #[inline(always)]
-    pub(super) fn is_timed(&self) -> bool {
-        self.is_timed
-    }
-
-    /// Asks for an edge's far end.
-    #[inline(always)]
-    pub(super) fn ask_for(&self, position: usize) {
-        prefetch(self.targets, position);
-    }
-
-    /// Asks for where a node's row is.
-    #[inline(always)]
-    pub(super) fn ask(&self, node: u32) {
-        prefetch(self.offsets, node as usize);
-    }
+    limits: &'s Limits,
 }
 
 /// A step's edges in the snapshot.
 pub(super) struct Lane<'s> {
+    pub(super) step: &'s Step,
     pub(super) adjacency: Adjacency<'s>,
     /// Those of the step back.
     pub(super) back: Adjacency<'s>,
@@ -89,22 +37,44 @@ pub(super) struct Lane<'s> {
     is_far_dated: bool,
     /// Since when; empty where that is not known of any.
     far_times: &'s [i64],
-    /// A late time of the relation's edges, to guess by where a time stands.
-    latest: i64,
     /// The last node at the far end.
     pub(super) last_far: u32,
+    /// Whether all edges that time allows are alike: without a cutoff, and with one.
+    is_plain: [bool; 2],
 }
 
-/// What is resolved once for all draws from a snapshot.
+impl Lane<'_> {
+    /// Whether all edges that time allows are alike.
+    #[inline(always)]
+    pub(super) fn is_plain(&self, last: Option<i64>) -> bool {
+        self.is_plain[usize::from(last.is_some())]
+    }
+
+    /// Asks for an edge's far end.
+    #[inline(always)]
+    pub(super) fn ask_for(&self, position: usize) {
+        prefetch(self.adjacency.targets, position);
+    }
+
+    /// Asks for where a node's row is.
+    #[inline(always)]
+    pub(super) fn ask(&self, node: u32) {
+        prefetch(self.adjacency.offsets, node as usize);
+    }
+}
+
+/// What no walk crosses, resolved once for all draws from a snapshot.
 #[derive(Clone, Debug)]
-pub(super) struct Excluded {
+pub(super) struct Limits {
     /// By relation and direction: a node, and the far nodes of its edges that are never taken.
     far: BTreeMap<(RelationId, Direction, u32), Vec<u32>>,
     /// For each node type, the attribute that says since when a node has been there.
     times: Vec<Option<AttributeId>>,
+    /// For each step a late time of its edges, to guess by where a time stands; found when the first cutoff asks.
+    latest: OnceLock<Vec<i64>>,
 }
 
-impl Excluded {
+impl Limits {
     /// # Errors
     /// [`Error::Setting`] names what the schema or the snapshot does not have.
     pub(super) fn resolve(snapshot: &Snapshot, config: &SamplerConfig) -> Result<Self> {
@@ -154,62 +124,49 @@ impl Excluded {
             let expected = format!("below {}, the number of node types of the schema", schema.node_types().len());
             return Err(setting("time_of", format!("node type number {}", unknown.0), expected));
         }
-        Ok(Self { far, times })
+        Ok(Self { far, times, latest: OnceLock::new() })
     }
 }
 
 impl<'s> Graph<'s> {
-    pub(super) fn new(snapshot: &'s Snapshot, steps: &'s Steps, config: &'s SamplerConfig, excluded: &'s Excluded) -> Self {
-        let lane = |step: &Step| {
-            let is_timed = step.is_timed;
+    pub(super) fn new(snapshot: &'s Snapshot, steps: &'s Steps, config: &'s SamplerConfig, limits: &'s Limits) -> Self {
+        let lane = |step: &'s Step| {
             let column = |attribute| match snapshot.edge_column(step.relation, step.direction, attribute) {
                 EdgeColumn::Number(numbers) => numbers,
                 EdgeColumn::Category(_) => &[],
             };
-            let far_times = excluded.times[step.far.index()].map(|attribute| snapshot.column(step.far, attribute));
-            let adjacency = snapshot.adjacency(step.relation, step.direction);
+            let far_times = limits.times[step.far.index()].map(|attribute| snapshot.column(step.far, attribute));
+            let is_far_dated = far_times.is_some();
+            let is_free = step.choice == Chosen::Uniform && limits.far.is_empty();
             Lane {
-                adjacency,
-                latest: if is_timed { latest(&adjacency) } else { 0 },
+                step,
+                adjacency: snapshot.adjacency(step.relation, step.direction),
                 back: snapshot.adjacency(step.relation, step.direction.reverse()),
                 weights: match step.choice {
                     Chosen::Weighted(attribute) | Chosen::Top(attribute) => column(attribute),
                     Chosen::Uniform | Chosen::Latest => &[],
                 },
-                is_far_dated: far_times.is_some(),
+                is_far_dated,
                 far_times: match far_times {
                     Some(NodeColumn::Time(times)) => times,
                     _ => &[],
                 },
                 last_far: snapshot.node_count(step.far).saturating_sub(1),
+                is_plain: [is_free, is_free && !is_far_dated],
             }
         };
         let counts = snapshot.schema().node_type_ids().map(|id| snapshot.node_count(id)).collect();
-        let lanes: Vec<Lane<'s>> = steps.steps.iter().map(lane).collect();
-        let hot = |(step, lane): (&Step, &Lane<'s>)| {
-            let is_free = step.choice == Chosen::Uniform && excluded.far.is_empty();
-            Hot {
-                offsets: lane.adjacency.offsets,
-                targets: lane.adjacency.targets,
-                word: step.word,
-                relation: step.relation,
-                direction: step.direction,
-                far: step.far,
-                last_far: lane.last_far,
-                is_plain: [is_free, is_free && !lane.is_far_dated],
-                is_timed: step.is_timed,
-            }
-        };
-        let hot = steps.steps.iter().zip(&lanes).map(hot).collect();
-        Self { steps, hot, lanes, counts, config, excluded }
+        Self { steps, lanes: steps.steps.iter().map(lane).collect(), counts, config, limits }
     }
 
     /// # Errors
     /// [`Error::Setting`] names an edge whose weight is none.
     pub(super) fn check_weights(&self, snapshot: &Snapshot) -> Result<()> {
-        for (step, lane) in self.steps.steps.iter().zip(&self.lanes) {
+        // Both directions of a relation have the same weights.
+        for Lane { step, weights, .. } in self.lanes.iter().filter(|lane| lane.step.direction == Direction::Outgoing) {
             let Chosen::Weighted(attribute) = step.choice else { continue };
-            if let Some(&weight) = lane.weights.iter().find(|&&weight| weight < 0.0 || weight.is_infinite()) {
+            let is_none = |weight: &f32| *weight < 0.0 || weight.is_infinite();
+            if let Some(weight) = weights.par_iter().copied().find_first(is_none) {
                 let schema = snapshot.schema();
                 let name = &schema.edge(step.relation).attributes[attribute.index()].name;
                 let name = format!("choice weighted by `{name}`");
@@ -240,9 +197,9 @@ impl<'s> Graph<'s> {
     #[inline(always)]
     pub(super) fn guess(&self, step: usize, row: &Range<usize>, last: Option<i64>) -> usize {
         match last {
-            Some(last) if self.hot[step].is_timed => {
-                let Lane { adjacency, latest, .. } = &self.lanes[step];
-                adjacency.times.guess(row, last, *latest, prefetch)
+            Some(last) if self.lanes[step].step.is_timed => {
+                let latest = self.limits.latest.get_or_init(|| self.lanes.iter().map(|lane| latest(&lane.adjacency)).collect());
+                self.lanes[step].adjacency.times.guess(row, last, latest[step], prefetch)
             }
             _ => row.start,
         }
@@ -251,8 +208,8 @@ impl<'s> Graph<'s> {
     /// The part of a node's row that time allows.
     #[inline(always)]
     pub(super) fn allowed_of(&self, step: usize, range: Range<usize>, last: Option<i64>, guess: usize) -> Range<usize> {
-        let Some(last) = last.filter(|_| self.hot[step].is_timed) else { return range };
-        let adjacency = &self.lanes[step].adjacency;
+        let Lane { step, adjacency, .. } = &self.lanes[step];
+        let Some(last) = last.filter(|_| step.is_timed) else { return range };
         // Of a relation with a time attribute no edge may have one; then the snapshot has no times.
         if adjacency.times.is_empty() {
             return if self.config.missing_time == MissingTime::Keep { range } else { range.start..range.start };
@@ -269,12 +226,12 @@ impl<'s> Graph<'s> {
     #[inline]
     pub(super) fn is_filtered(&self, step: usize, node: u32, last: Option<i64>) -> bool {
         let is_late = last.is_some() && self.lanes[step].is_far_dated;
-        is_late || (!self.excluded.far.is_empty() && self.excluded_of(step, node).is_some())
+        is_late || (!self.limits.far.is_empty() && self.excluded_of(step, node).is_some())
     }
 
     fn excluded_of(&self, step: usize, node: u32) -> Option<&Vec<u32>> {
-        let Step { relation, direction, .. } = self.steps.steps[step];
-        self.excluded.far.get(&(relation, direction, node))
+        let &Step { relation, direction, .. } = self.lanes[step].step;
+        self.limits.far.get(&(relation, direction, node))
     }
 
     /// Whether an edge that time allows may be taken: its far end has been there, and it is not one of those excluded.
@@ -302,13 +259,13 @@ impl<'s> Graph<'s> {
 
     /// The far end of an edge with its type.
     pub(super) fn far_hit(&self, step: usize, position: usize) -> Hit {
-        Hit { node_type: self.steps.steps[step].far, node: self.far(step, position) }
+        Hit { node_type: self.lanes[step].step.far, node: self.far(step, position) }
     }
 
     /// Appends which of a node's allowed edges it takes, as offsets from the first of them.
     #[inline(always)]
     pub(super) fn choose(&self, from: From, most: usize, key: Key, room: &mut Room, chosen: &mut Vec<u32>) {
-        if self.hot[from.step].is_plain(from.last) {
+        if self.lanes[from.step].is_plain(from.last) {
             room.distinct.choose(key.draws(), from.allowed.len() as u32, most, chosen);
         } else {
             self.choose_if(&from, most, key, |_| true, room, chosen);
@@ -334,7 +291,7 @@ impl<'s> Graph<'s> {
         };
         let weight = |offset: u32| self.lanes[step].weights.get(allowed.start + offset as usize).copied().unwrap_or(f32::NAN);
         let count = allowed.len() as u32;
-        match self.steps.steps[step].choice {
+        match self.lanes[step].step.choice {
             Chosen::Uniform => room.distinct.choose_those(key.draws(), count, most, may, chosen),
             Chosen::Latest => {
                 let start = chosen.len();

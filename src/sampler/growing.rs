@@ -1,8 +1,9 @@
 use relata_schema::NodeTypeId;
 
 use super::buffer::Buffer;
-use super::graph::{Graph, Hot};
+use super::graph::Graph;
 use super::places::Places;
+use super::steps::Step;
 use super::subgraph::{Edges, End, Run, SampledNode, Subgraph};
 use crate::snapshot::Hit;
 use crate::{Error, Result};
@@ -59,9 +60,10 @@ impl Growing {
     /// Rows to begin at beside the seeds.
     pub(super) fn retrieve(&mut self, rows: Vec<Hit>) {
         for row in rows {
-            let place = self.node(row, 0);
-            if !self.retrieved.contains(&place) && !self.seeds.contains(&place) {
-                self.retrieved.push(place);
+            let next = self.nodes.len() as u32;
+            // One that is there is a seed, or was retrieved for another.
+            if self.node(row, 0) == next {
+                self.retrieved.push(next);
             }
         }
     }
@@ -95,17 +97,17 @@ impl Growing {
         if offsets.is_empty() {
             return;
         }
-        let hot = &graph.hot[step];
-        let &Hot { relation, direction, far: node_type, last_far, .. } = hot;
+        let lane = &graph.lanes[step];
+        let &Step { relation, direction, far: node_type, .. } = lane.step;
         self.runs.push(Run { base: base as u64, near, first: self.ends.len() as u32, relation, direction });
-        let targets = &hot.targets[base..];
+        let targets = &lane.adjacency.targets[base..];
         let ends = &mut self.ends.room(offsets.len())[..offsets.len()];
         for (end, &offset) in ends.iter_mut().zip(offsets) {
             debug_assert!((offset as usize) < targets.len());
             // SAFETY: offsets are chosen below the number of a node's edges, and these are within the targets.
             let far = unsafe { *targets.get_unchecked(offset as usize) };
             // A snapshot that is not verified may name what is not there.
-            *end = End { far: far.min(last_far), offset };
+            *end = End { far: far.min(lane.last_far), offset };
         }
         let table = self.places.of(node_type);
         table.reserve(offsets.len());

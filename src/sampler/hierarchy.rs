@@ -14,8 +14,8 @@ const LEVELS: u64 = u64::MAX - 2;
 pub(super) struct Levels {
     rows: Vec<Row>,
     groups: Vec<Group>,
-    /// Place of the near node, step, offset from the first edge that time allows.
-    chosen: Vec<(u32, usize, u32)>,
+    /// Place of the near node, step, position of the first edge that time allows, offset from it.
+    chosen: Vec<(u32, usize, usize, u32)>,
     /// By group and place in its order, the edge that stands there, where it is not the one of this number.
     moved: HashMap<(usize, u64), u64>,
 }
@@ -120,17 +120,15 @@ impl Levels {
                 let before = growing.nodes().len();
                 growing.node(graph.far_hit(group.step, position), hop);
                 left -= u32::from(growing.nodes().len() > before);
-                chosen.push((row.near, group.step, offset));
+                chosen.push((row.near, group.step, row.base, offset));
             }
         }
         chosen.sort_unstable();
         let mut offsets = Vec::new();
         for same in chosen.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
-            let (near, step, _) = same[0];
-            let node = growing.nodes()[near as usize].node;
-            let base = graph.allowed(step, node, last).start;
+            let (near, step, base, _) = same[0];
             offsets.clear();
-            offsets.extend(same.iter().map(|&(_, _, offset)| offset));
+            offsets.extend(same.iter().map(|&(.., offset)| offset));
             growing.take(graph, &Taken { step, near, base, offsets: &offsets }, hop);
         }
     }

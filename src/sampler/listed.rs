@@ -14,11 +14,7 @@ pub(super) fn once(graph: &Graph<'_>, subgraph: &mut Subgraph) {
     let Subgraph { nodes, edges, .. } = subgraph;
     edges.retain(|edge| {
         let near = nodes[edge.near as usize].hit();
-        let is_its = |at: &usize| {
-            let step = &graph.steps.steps[*at];
-            (step.relation, step.direction) == (edge.relation, edge.direction)
-        };
-        let Some(step) = graph.steps.of(near.node_type).find(is_its) else { return true };
+        let Some(step) = graph.steps.find(edge.relation, edge.direction) else { return true };
         let position = edge.position as usize;
         let twin = || graph.twin(step, near.node, position);
         // By its position at its source; of a symmetric relation, by the first of its two.
@@ -36,7 +32,7 @@ pub(super) fn induced(graph: &Graph<'_>, last: Option<i64>, growing: &Growing, s
     let mut found = Vec::new();
     for (at, step) in graph.steps.steps.iter().enumerate().filter(|(_, step)| step.direction == Direction::Outgoing) {
         let symmetric = step.back == step.direction;
-        let back = graph.steps.steps.iter().position(|other| other.relation == step.relation && other.direction == step.back);
+        let back = graph.steps.find(step.relation, step.back);
         // Of the two ends, those that have fewer edges are gone through.
         let degrees = |at: usize| -> usize {
             let own = subgraph.nodes.iter().filter(|node| graph.steps.of(node.node_type).contains(&at));

@@ -91,7 +91,6 @@ mod ranked;
 mod retrieval;
 mod steps;
 mod subgraph;
-mod wide;
 
 #[cfg(test)]
 mod leaks;
@@ -117,7 +116,7 @@ pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 use crate::snapshot::{Hit, Snapshot};
 use crate::spare::Spare;
 use crate::{Error, Result};
-use graph::{Excluded, Graph};
+use graph::{Graph, Limits};
 use growing::Growing;
 use random::Key;
 use steps::{Step, Steps};
@@ -128,7 +127,7 @@ pub struct Sampler {
     snapshot: Snapshot,
     config: SamplerConfig,
     steps: Steps,
-    excluded: Excluded,
+    limits: Limits,
     key: Key,
     spare: Arc<Spare<Scratch>>,
 }
@@ -151,9 +150,9 @@ impl Sampler {
     /// fanout or width of a relation that is not followed, costs that are not one a type, a choice by what is not there.
     pub fn new(snapshot: &Snapshot, config: SamplerConfig) -> Result<Self> {
         let steps = Steps::resolve(snapshot.schema(), &config)?;
-        let excluded = Excluded::resolve(snapshot, &config)?;
+        let limits = Limits::resolve(snapshot, &config)?;
         let key = Key::new("relata sampler", config.seed);
-        let sampler = Self { snapshot: snapshot.clone(), config, steps, excluded, key, spare: Arc::default() };
+        let sampler = Self { snapshot: snapshot.clone(), config, steps, limits, key, spare: Arc::default() };
         sampler.graph().check_weights(snapshot)?;
         Ok(sampler)
     }
@@ -221,7 +220,7 @@ impl Sampler {
     }
 
     fn graph(&self) -> Graph<'_> {
-        Graph::new(&self.snapshot, &self.steps, &self.config, &self.excluded)
+        Graph::new(&self.snapshot, &self.steps, &self.config, &self.limits)
     }
 
     fn with_scratch<T>(&self, use_it: impl FnOnce(&mut Scratch) -> T) -> T {

@@ -2,11 +2,10 @@ use std::ops::Range;
 
 use super::graph::{From, Graph, Room};
 use super::growing::{Growing, Taken};
-use super::node_key;
-use super::prefetch::prefetch;
 use super::random::Key;
 use super::subgraph::SampledNode;
-use super::wide::with_wide_registers;
+use super::{choice, node_key};
+use crate::vectorised::vectorised;
 
 /// Memory for rows whose edges were chosen and are not taken yet.
 #[derive(Default)]
@@ -47,7 +46,7 @@ const UNTIL_TAKEN: usize = 14;
 /// How many nodes ahead the places of their rows are asked for.
 const AHEAD: usize = 8;
 
-with_wide_registers! {
+vectorised! {
     /// The neighbour walk: each node of a hop draws, of each relation and direction, as many of the edges that time allows as
     /// the fanout of the hop says. See the [module](super).
     pub(super) fn walk(graph: &Graph<'_>, key: Key, last: Option<i64>, growing: &mut Growing, memory: &mut Rows) {
@@ -66,15 +65,15 @@ with_wide_registers! {
                 let node = nodes[near].hit();
                 let key = node_key(key, hop, node);
                 for step in graph.steps.of(node.node_type) {
-                    let hot = &graph.hot[step];
-                    let (all, most) = (hot.row(node.node), fanouts[step]);
+                    let lane = &graph.lanes[step];
+                    let (all, most) = (lane.adjacency.range(node.node), fanouts[step]);
                     if most == 0 || all.is_empty() {
                         continue;
                     }
                     let row = &mut waiting[rows % WAITING];
                     row.guess = graph.guess(step, &all, last);
                     (row.near, row.step, row.node) = (near as u32, step, node.node);
-                    (row.all, row.most, row.key) = (all, most, key.mixed(hot.word));
+                    (row.all, row.most, row.key) = (all, most, choice(key, lane.step));
                     if let Some(at) = rows.checked_sub(UNTIL_CHOSEN) {
                         choose(graph, last, &mut waiting[at % WAITING], room);
                     }
@@ -98,7 +97,7 @@ with_wide_registers! {
 /// Asks for the places of a node's rows.
 #[inline(always)]
 fn ask(graph: &Graph<'_>, node: SampledNode) {
-    graph.hot[graph.steps.of(node.node_type)].iter().for_each(|hot| hot.ask(node.node));
+    graph.lanes[graph.steps.of(node.node_type)].iter().for_each(|lane| lane.ask(node.node));
 }
 
 /// Chooses from a row, and asks for the far ends.
@@ -108,8 +107,8 @@ fn choose(graph: &Graph<'_>, last: Option<i64>, row: &mut Row, room: &mut Room) 
     row.base = allowed.start;
     row.chosen.clear();
     graph.choose(From { step: row.step, node: row.node, allowed, last }, row.most, row.key, room, &mut row.chosen);
-    let targets = &graph.hot[row.step].targets[row.base..];
-    row.chosen.iter().for_each(|&offset| prefetch(targets, offset as usize));
+    let lane = &graph.lanes[row.step];
+    row.chosen.iter().for_each(|&offset| lane.ask_for(row.base + offset as usize));
 }
 
 #[inline(always)]

@@ -84,8 +84,8 @@ impl Wanderer {
     fn turn(&mut self, graph: &Graph<'_>) {
         let steps = graph.steps.of(self.node.node_type);
         self.step = steps.start + self.random.below(steps.len() as u64) as usize;
-        if let Some(hot) = graph.hot.get(self.step) {
-            hot.ask(self.node.node);
+        if let Some(lane) = graph.lanes.get(self.step) {
+            lane.ask(self.node.node);
         }
     }
 
@@ -101,7 +101,7 @@ impl Wanderer {
         for _ in 0..TRIES {
             self.position = self.edge(graph, last, self.step);
             if let Some(position) = self.position {
-                return graph.hot[self.step].ask_for(position);
+                return graph.lanes[self.step].ask_for(position);
             }
             self.step = steps.start + self.random.below(steps.len() as u64) as usize;
         }
@@ -119,21 +119,13 @@ impl Wanderer {
     /// An edge of a step by lot, if it has one that may be taken.
     #[inline(always)]
     fn edge(&mut self, graph: &Graph<'_>, last: Option<i64>, step: usize) -> Option<usize> {
-        let row = graph.hot[step].row(self.node.node);
-        if row.is_empty() {
+        let allowed = graph.allowed(step, self.node.node, last);
+        if allowed.is_empty() {
             return None;
         }
-        let is_plain = graph.hot[step].is_plain(last);
-        if is_plain && (last.is_none() || !graph.hot[step].is_timed()) {
-            return Some(row.start + self.random.below(row.len() as u64) as usize);
-        }
-        let allowed = graph.allowed(step, self.node.node, last);
         for _ in 0..TRIES {
-            if allowed.is_empty() {
-                return None;
-            }
             let position = allowed.start + self.random.below(allowed.len() as u64) as usize;
-            if is_plain || graph.may(step, self.node.node, position, last) {
+            if graph.lanes[step].is_plain(last) || graph.may(step, self.node.node, position, last) {
                 return Some(position);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema};
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, Relation, RelationId, Schema};
 
 use super::random::{Key, Mixture};
 use super::{Choice, Costs, SamplerConfig, Walk};
@@ -146,12 +146,17 @@ impl Steps {
         let Range { start, end } = self.of[node_type.index()];
         start..end
     }
+
+    /// The number of a relation's step in a direction.
+    pub(super) fn find(&self, relation: RelationId, direction: Direction) -> Option<usize> {
+        self.steps.iter().position(|step| (step.relation, step.direction) == (relation, direction))
+    }
 }
 
 /// The steps that a relation allows: two, or one if it is symmetric.
 fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> + use<> {
     let relation = schema.edge(id);
-    let is_timed = relation.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time);
+    let is_timed = has_times(relation);
     let (symmetric, fars) = (relation.symmetric, Direction::BOTH.map(|direction| relation.far(direction)));
     let up = relation.up();
     let directions = Direction::BOTH.into_iter().zip(fars).take(if symmetric { 1 } else { 2 });
@@ -169,53 +174,51 @@ fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> + use
 }
 
 /// What a choice is for a relation; nothing where the relation does not have what it is made by.
-fn chosen(schema: &Schema, id: RelationId, choice: &Choice) -> Option<Chosen> {
-    let relation = schema.edge(id);
-    let number = |name: &str| {
-        let is_number = |kind| !matches!(kind, AttributeKind::Category | AttributeKind::Time);
-        let found = (0..).map(AttributeId).zip(&relation.attributes);
-        found.filter(|(_, known)| known.name == name && is_number(known.kind)).map(|(id, _)| id).next()
-    };
+fn chosen(relation: &Relation, choice: &Choice) -> Option<Chosen> {
+    let number = |name: &str| relation.numbers().find(|(_, known)| known.name == name).map(|(id, _)| id);
     match choice {
         Choice::Uniform => Some(Chosen::Uniform),
-        Choice::Latest => {
-            relation.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time).then_some(Chosen::Latest)
-        }
+        Choice::Latest => has_times(relation).then_some(Chosen::Latest),
         Choice::Weighted(name) => number(name).map(Chosen::Weighted),
         Choice::Top(name) => number(name).map(Chosen::Top),
     }
 }
 
+fn has_times(relation: &Relation) -> bool {
+    relation.attributes.iter().any(|attribute| attribute.kind == AttributeKind::Time)
+}
+
+/// What is said where none of some relations has what a choice is made by.
+fn no_choice(schema: &Schema, name: String, relations: &[RelationId], choice: &Choice) -> Error {
+    let (found, what) = match choice {
+        Choice::Weighted(name) | Choice::Top(name) => (format!("`{name}`"), "number attribute"),
+        // Any edges can be chosen from uniformly, and where there are times, by them.
+        Choice::Uniform | Choice::Latest => {
+            return setting(name, "latest".to_owned(), "a time attribute, and there is none".to_owned());
+        }
+    };
+    let numbers = relations.iter().flat_map(|&id| schema.edge(id).numbers());
+    let mut names: Vec<&str> = numbers.map(|(_, known)| known.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let known = match names.as_slice() {
+        [] => format!("a {what}, and there is none"),
+        names => format!("a {what}: {}", names.join(", ")),
+    };
+    setting(name, found, known)
+}
+
 /// Resolves the choices of all steps.
 fn choose_by(schema: &Schema, config: &SamplerConfig, relations: &[RelationId], steps: &mut [Step]) -> Result<()> {
-    let none = |setting_name: String, relations: &[RelationId], choice: &Choice| {
-        let (found, what) = match choice {
-            Choice::Weighted(name) | Choice::Top(name) => (format!("`{name}`"), "number attribute"),
-            Choice::Uniform | Choice::Latest => ("latest".to_owned(), "time attribute"),
-        };
-        let is_one = |kind: AttributeKind| match choice {
-            Choice::Latest | Choice::Uniform => kind == AttributeKind::Time,
-            _ => !matches!(kind, AttributeKind::Category | AttributeKind::Time),
-        };
-        let attributes = relations.iter().flat_map(|&id| &schema.edge(id).attributes);
-        let mut names: Vec<&str> = attributes.filter(|known| is_one(known.kind)).map(|known| known.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let known = match names.as_slice() {
-            [] => format!("a {what}, and there is none"),
-            names => format!("a {what}: {}", names.join(", ")),
-        };
-        setting(setting_name, found, known)
-    };
     let mut is_met = false;
     for step in steps.iter_mut() {
-        if let Some(found) = chosen(schema, step.relation, &config.choice) {
+        if let Some(found) = chosen(schema.edge(step.relation), &config.choice) {
             step.choice = found;
             is_met = true;
         }
     }
     if !is_met && !steps.is_empty() {
-        return Err(none("choice".to_owned(), relations, &config.choice));
+        return Err(no_choice(schema, "choice".to_owned(), relations, &config.choice));
     }
     for (at, (relation, choice)) in config.choice_of.iter().enumerate() {
         check_followed("choice_of", schema, relations, *relation)?;
@@ -223,7 +226,8 @@ fn choose_by(schema: &Schema, config: &SamplerConfig, relations: &[RelationId], 
         if config.choice_of[..at].iter().any(|(named, _)| named == relation) {
             return Err(setting(title(), "the same twice".to_owned(), "each once".to_owned()));
         }
-        let found = chosen(schema, *relation, choice).ok_or_else(|| none(title(), &[*relation], choice))?;
+        let found = chosen(schema.edge(*relation), choice);
+        let found = found.ok_or_else(|| no_choice(schema, title(), &[*relation], choice))?;
         steps.iter_mut().filter(|step| step.relation == *relation).for_each(|step| step.choice = found);
     }
     Ok(())

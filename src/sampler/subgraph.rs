@@ -122,23 +122,15 @@ impl Edges {
 
     /// Keeps those that `is_kept` says, which it is asked of in order.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&SampledEdge) -> bool) {
-        let mut kept = 0;
-        let count = self.runs.len();
-        for at in 0..count {
-            let run = self.runs[at];
-            let end = self.runs.get(at + 1).map_or(self.ends.len(), |next| next.first as usize);
-            self.runs[at].first = kept as u32;
-            for from in run.first as usize..end {
-                if is_kept(&run.edge(self.ends[from])) {
-                    self.ends[kept] = self.ends[from];
-                    kept += 1;
-                }
+        let mut kept = Self::default();
+        for (run, ends) in self.runs() {
+            let first = kept.ends.len();
+            kept.ends.extend(ends.iter().filter(|&&end| is_kept(&run.edge(end))));
+            if kept.ends.len() > first {
+                kept.runs.push(Run { first: first as u32, ..*run });
             }
         }
-        self.ends.truncate(kept);
-        let ends = self.runs.iter().skip(1).map(|run| run.first).chain([kept as u32]).collect::<Vec<_>>();
-        let mut ends = ends.into_iter();
-        self.runs.retain(|run| ends.next().is_some_and(|end| end > run.first));
+        *self = kept;
     }
 
     /// Puts an edge behind all others: in the last run where it is of that one, else in one of its own.

@@ -1,5 +1,5 @@
 use rayon::prelude::*;
-use relata_schema::{Attribute, AttributeId, AttributeKind, Direction, RelationId, nearest};
+use relata_schema::{AttributeId, Direction, Relation, RelationId, nearest};
 
 use super::{EdgeColumn, Snapshot};
 use crate::{Error, Result};
@@ -66,7 +66,7 @@ impl<'s> Costs<'s> {
     /// Those of a relation that may or may not have the attribute; 1 without a weight.
     pub(super) fn of(snapshot: &'s Snapshot, weight: Option<&Weight>, relation: RelationId, way: Direction) -> Self {
         let Some(weight) = weight else { return Self::Same(1.0) };
-        let attribute = find(&snapshot.schema().edge(relation).attributes, &weight.attribute);
+        let attribute = find(snapshot.schema().edge(relation), &weight.attribute);
         match attribute.map(|attribute| snapshot.edge_column(relation, way, attribute)) {
             Some(EdgeColumn::Number(values)) if !values.is_empty() => {
                 Self::Column { values, cost: weight.cost, missing: weight.missing }
@@ -95,10 +95,8 @@ impl<'s> Costs<'s> {
     }
 }
 
-fn find(attributes: &[Attribute], name: &str) -> Option<AttributeId> {
-    let is_number = |kind| !matches!(kind, AttributeKind::Category | AttributeKind::Time);
-    let known = (0..).map(AttributeId).zip(attributes);
-    known.filter(|(_, known)| known.name == name && is_number(known.kind)).map(|(id, _)| id).next()
+fn find(relation: &Relation, name: &str) -> Option<AttributeId> {
+    relation.numbers().find(|(_, known)| known.name == name).map(|(id, _)| id)
 }
 
 impl Weight {
@@ -112,12 +110,10 @@ impl Weight {
                 expected: "a finite number from 0".to_owned(),
             });
         }
-        let has = |id: &RelationId| find(&schema.edge(*id).attributes, &self.attribute).is_some();
+        let has = |id: &RelationId| find(schema.edge(*id), &self.attribute).is_some();
         if !relations.iter().any(has) {
-            let mut names: Vec<&str> = (relations.iter().flat_map(|&id| &schema.edge(id).attributes))
-                .filter(|known| find(std::slice::from_ref(*known), &known.name).is_some())
-                .map(|known| known.name.as_str())
-                .collect();
+            let numbers = relations.iter().flat_map(|&id| schema.edge(id).numbers());
+            let mut names: Vec<&str> = numbers.map(|(_, known)| known.name.as_str()).collect();
             names.sort_unstable();
             names.dedup();
             let near = nearest(&self.attribute, names.iter().copied());
