@@ -50,6 +50,15 @@ impl Seeds {
         Self(Kind::Listed(hits.into()))
     }
 
+    /// So many of them by lot, each set of that size equally likely, in their order; all of them if they are fewer.
+    #[must_use]
+    pub fn by_lot(&self, count: u32, seed: u64) -> Self {
+        let mut chosen = Vec::new();
+        let mut random = Key::new("relata sample seeds", seed).random();
+        random.choose(0..self.len(), count as usize, |_| true, &mut chosen);
+        Self::listed(chosen.into_iter().filter_map(|position| self.get(position)).collect())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -315,10 +315,9 @@ impl Snapshot {
     /// The codes of a category attribute's values, or of an interval attribute's contigs: those of
     /// [`categories`](Self::categories). `u32::MAX` is missing; of other attributes, and where it is missing throughout, there are none.
     pub fn codes(&self, node_type: NodeTypeId, attribute: AttributeId) -> &[u32] {
-        match self.schema().node(node_type).attributes[attribute.index()].kind {
-            AttributeKind::Category | AttributeKind::Interval => {
-                self.inner.slice(SectionKey::attribute(Part::NodeValues, node_type.0, attribute.0))
-            }
+        match self.column(node_type, attribute) {
+            NodeColumn::Category(codes) => codes,
+            NodeColumn::Interval => self.intervals(node_type, attribute).contigs,
             _ => &[],
         }
     }

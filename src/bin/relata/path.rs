@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
-use relata::snapshot::{Cost, FoundPaths, Hit, Path, PathEnd, PathQuery, Snapshot, Weight};
+use relata::snapshot::{Cost, FoundPaths, Path, PathEnd, PathQuery, Snapshot, Weight};
 use relata_schema::{Direction, RelationId};
 use serde::Serialize;
 
 use crate::info::grouped;
-use crate::sample::{Carried, Categories};
+use crate::sample::{Carried, Categories, NamedNode};
 
 /// Find the shortest paths between two nodes.
 #[derive(clap::Args)]
@@ -66,14 +66,6 @@ struct Named<'s> {
     visited: u64,
     /// Whether the search went on to its end.
     complete: bool,
-}
-
-#[derive(Serialize)]
-struct NamedNode<'s> {
-    #[serde(rename = "type")]
-    node_type: &'s str,
-    key: &'s str,
-    label: &'s str,
 }
 
 #[derive(Serialize)]
@@ -187,22 +179,6 @@ impl Args {
 fn rounded(cost: f64) -> String {
     let text = format!("{cost:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-impl<'s> NamedNode<'s> {
-    fn of(snapshot: &'s Snapshot, hit: Hit) -> Self {
-        Self {
-            node_type: &snapshot.schema().node(hit.node_type).name,
-            key: snapshot.key(hit.node_type, hit.node),
-            label: snapshot.label(hit.node_type, hit.node),
-        }
-    }
-
-    /// `gene CD3D (ENSG00000167286)`
-    fn shown(&self) -> String {
-        let key = if self.key == self.label { String::new() } else { format!(" ({})", self.key) };
-        format!("{} {}{key}", self.node_type, self.label)
-    }
 }
 
 impl<'s> Named<'s> {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use relata::snapshot::Snapshot;
-use relata::task::{Task, folds, labels};
+use relata::task::{Fold, ResolvedTask, Task, folds, labels};
 use relata::train::{FitOptions, Run, fit};
 
 use crate::evaluate;
@@ -37,11 +37,7 @@ impl Args {
         let (fold, training, held_out) = if self.all {
             (None, labels(&snapshot, &task)?.rows(), Vec::new())
         } else {
-            let mut folds = folds(&snapshot, &task)?;
-            if self.fold as usize >= folds.len() {
-                bail!("--fold: found {}, expected below {}, the task's `split.folds`", self.fold, folds.len());
-            }
-            let fold = folds.swap_remove(self.fold as usize);
+            let fold = fold(&snapshot, &task, self.fold)?;
             (Some(self.fold), fold.train, fold.test)
         };
         let mut run = Run::create(&self.out, &text)?;
@@ -62,4 +58,13 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// The fold that a command's `--fold` names.
+pub fn fold(snapshot: &Snapshot, task: &ResolvedTask, number: u32) -> anyhow::Result<Fold> {
+    let mut folds = folds(snapshot, task)?;
+    if number as usize >= folds.len() {
+        bail!("--fold: found {number}, expected below {}, the task's `split.folds`", folds.len());
+    }
+    Ok(folds.swap_remove(number as usize))
 }

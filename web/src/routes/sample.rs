@@ -8,8 +8,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use relata::export::subgraphs::{ArrowStream, Drawing, Grouping};
-use relata::sampler::random::Key;
-use relata::sampler::{Costs, Listed, Sampler, SamplerConfig, Walk};
+use relata::sampler::{Costs, Listed, Sampler, SamplerConfig, Seeds, Walk};
 use relata::snapshot::{Hit, Snapshot};
 use relata_schema::{NodeTypeId, RelationId};
 use serde::Deserialize;
@@ -191,28 +190,26 @@ impl SampleQuestion {
     }
 
     fn seeds(&self, snapshot: &Snapshot, node_type: NodeTypeId) -> Result<Vec<Hit>, ApiError> {
-        let hit = |node| Hit { node_type, node };
         if let Some(keys) = &self.keys {
-            let keys = keys.iter().enumerate();
-            return keys.map(|(at, key)| Ok(hit(lookup::node(snapshot, node_type, &format!("keys[{at}]"), key)?))).collect();
+            let hit = |(at, key): (usize, &String)| {
+                Ok(Hit { node_type, node: lookup::node(snapshot, node_type, &format!("keys[{at}]"), key)? })
+            };
+            return keys.iter().enumerate().map(hit).collect();
         }
-        let nodes = snapshot.node_count(node_type) as usize;
-        if nodes == 0 {
+        let all = Seeds::all(snapshot, node_type);
+        if all.is_empty() {
             let message = format!("type: found `{}`, expected a type that the snapshot has nodes of", self.node_type);
             return Err(ApiError::bad_field("type", message));
         }
-        let Some(count) = self.count else {
-            if nodes > MOST_SEEDS {
-                let message = format!("all: found {nodes} nodes, expected at most {MOST_SEEDS}; ask for a `count` of them");
-                return Err(ApiError::bad_field("all", message));
-            }
-            return Ok((0..nodes as u32).map(hit).collect());
-        };
-        let mut chosen = Vec::new();
-        // As `relata sample --count` chooses.
-        let mut random = Key::new("relata sample seeds", self.seed).random();
-        random.choose(0..nodes, count as usize, |_| true, &mut chosen);
-        Ok(chosen.into_iter().map(|node| hit(node as u32)).collect())
+        if let Some(count) = self.count {
+            return Ok(all.by_lot(count, self.seed).iter().collect());
+        }
+        if all.len() > MOST_SEEDS {
+            let nodes = all.len();
+            let message = format!("all: found {nodes} nodes, expected at most {MOST_SEEDS}; ask for a `count` of them");
+            return Err(ApiError::bad_field("all", message));
+        }
+        Ok(all.iter().collect())
     }
 }
 

@@ -14,7 +14,7 @@ use relata::snapshot::{Hit, Snapshot};
 use crate::export::Summary;
 
 use named::Named;
-pub use named::{Carried, Categories};
+pub use named::{Carried, Categories, NamedNode};
 use seeds::{Asked, SeedArgs};
 use walk::WalkArgs;
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use relata::sampler::{SampledEdge, SampledNode, Subgraph};
-use relata::snapshot::{EdgeColumn, Snapshot};
+use relata::snapshot::{EdgeColumn, Hit, Snapshot};
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,16 +15,23 @@ const SHOWN: usize = 10;
 #[derive(Serialize)]
 pub struct Named<'s> {
     snapshot: String,
-    nodes: Vec<NamedNode<'s>>,
+    nodes: Vec<MetNode<'s>>,
     edges: Vec<NamedEdge>,
 }
 
+/// A node as people call it.
 #[derive(Serialize)]
-struct NamedNode<'s> {
+pub struct NamedNode<'s> {
     #[serde(rename = "type")]
-    node_type: &'s str,
-    key: &'s str,
-    label: &'s str,
+    pub node_type: &'s str,
+    pub key: &'s str,
+    pub label: &'s str,
+}
+
+#[derive(Serialize)]
+struct MetNode<'s> {
+    #[serde(flatten)]
+    named: NamedNode<'s>,
     hop: u16,
     seed: bool,
 }
@@ -47,12 +54,26 @@ pub struct Carried {
     attributes: BTreeMap<String, Value>,
 }
 
+impl<'s> NamedNode<'s> {
+    pub fn of(snapshot: &'s Snapshot, hit: Hit) -> Self {
+        Self {
+            node_type: &snapshot.schema().node(hit.node_type).name,
+            key: snapshot.key(hit.node_type, hit.node),
+            label: snapshot.label(hit.node_type, hit.node),
+        }
+    }
+
+    /// `gene CD3D (ENSG00000167286)`
+    pub fn shown(&self) -> String {
+        let key = if self.key == self.label { String::new() } else { format!(" ({})", self.key) };
+        format!("{} {}{key}", self.node_type, self.label)
+    }
+}
+
 impl<'s> Named<'s> {
     pub fn of(snapshot: &'s Snapshot, subgraph: &Subgraph) -> Self {
-        let named = |(place, node): (u32, &SampledNode)| NamedNode {
-            node_type: &snapshot.schema().node(node.node_type).name,
-            key: snapshot.key(node.node_type, node.node),
-            label: snapshot.label(node.node_type, node.node),
+        let named = |(place, node): (u32, &SampledNode)| MetNode {
+            named: NamedNode::of(snapshot, node.hit()),
             hop: node.hop,
             seed: subgraph.seeds.contains(&place),
         };
@@ -94,14 +115,14 @@ impl<'s> Named<'s> {
         println!("{table}\n");
 
         let mut table = drawn(&["node", "key", "label", "hop"], &[3]);
-        for node in self.nodes.iter().take(SHOWN) {
-            table.add_row([node.node_type.to_owned(), node.key.to_owned(), node.label.to_owned(), node.hop.to_string()]);
+        for MetNode { named, hop, .. } in self.nodes.iter().take(SHOWN) {
+            table.add_row([named.node_type.to_owned(), named.key.to_owned(), named.label.to_owned(), hop.to_string()]);
         }
         println!("{table}\n");
 
         let mut table = drawn(&["source", "edge", "target", "attributes"], &[]);
         for edge in self.edges.iter().take(SHOWN) {
-            let end = |place: u32| self.nodes[place as usize].label.to_owned();
+            let end = |place: u32| self.nodes[place as usize].named.label.to_owned();
             table.add_row([end(edge.source), edge.relation.clone(), end(edge.target), edge.carried.shown()]);
         }
         println!("{table}");

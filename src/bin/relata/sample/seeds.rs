@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
-use relata::sampler::random::Key;
 use relata::sampler::{Balance, EpochConfig, Epochs, Filter, Seeds};
 use relata::snapshot::{Hit, Snapshot};
-use relata::task::{Fold, Guard, ResolvedTask, Task, folds};
+use relata::task::{Fold, Guard, ResolvedTask, Task};
+
+use crate::train::fold;
 
 /// Where subgraphs begin.
 #[derive(clap::Args)]
@@ -65,6 +66,13 @@ pub struct Asked {
 }
 
 impl Asked {
+    fn rows(&self, part: PartName) -> &[u32] {
+        match part {
+            PartName::Train => &self.fold.train,
+            PartName::Test => &self.fold.test,
+        }
+    }
+
     /// What of the rows beside the seeds may be shown.
     pub fn guard(&self, snapshot: &Snapshot) -> Guard {
         Guard::new(snapshot, &self.task, &self.fold.train)
@@ -81,10 +89,8 @@ impl SeedArgs {
     pub fn asked(&self, snapshot: &Snapshot) -> anyhow::Result<Option<Asked>> {
         let Some(path) = &self.task else { return Ok(None) };
         let task = Task::read(path, snapshot.schema())?;
-        let mut folds = folds(snapshot, &task)?;
-        let (fold, count) = (self.fold as usize, folds.len());
-        ensure!(fold < count, "--fold: found {fold}, expected below {count}, the task's `split.folds`");
-        Ok(Some(Asked { task, fold: folds.swap_remove(fold) }))
+        let fold = fold(snapshot, &task, self.fold)?;
+        Ok(Some(Asked { task, fold }))
     }
 
     /// The seeds in their order. `batch` is how many of them make a subgraph.
@@ -95,20 +101,16 @@ impl SeedArgs {
             (None, None) => bail!("--type: found none, expected the node type of the seeds"),
         };
         let name = &snapshot.schema().node(node_type).name;
-        let mut seeds = match (&self.matching, self.all || self.count.is_some()) {
-            _ if asked.is_some() => {
-                let fold = asked.map(|asked| &asked.fold);
-                let rows = fold.map(|fold| if self.part == PartName::Train { &fold.train } else { &fold.test });
-                Seeds::nodes(node_type, rows.cloned().unwrap_or_default())
-            }
-            (Some(text), _) => {
+        let mut seeds = match (asked, &self.matching) {
+            (Some(asked), _) => Seeds::nodes(node_type, asked.rows(self.part).to_vec()),
+            (None, Some(text)) => {
                 let filter = Filter::parse(snapshot.schema(), node_type, text).context("--where")?;
                 let seeds = Seeds::matching(snapshot, &filter).context("--where")?;
                 ensure!(!seeds.is_empty(), "--where: no {name} is so");
                 seeds
             }
-            (None, true) => Seeds::all(snapshot, node_type),
-            (None, false) => {
+            (None, None) if self.all || self.count.is_some() => Seeds::all(snapshot, node_type),
+            (None, None) => {
                 let seed = |key: &String| Ok(Hit { node_type, node: snapshot.resolve(node_type, key)? });
                 Seeds::listed(self.keys.iter().map(seed).collect::<relata::Result<_>>()?)
             }
@@ -118,10 +120,7 @@ impl SeedArgs {
             bail!("--{option}: the snapshot has no {name}; `relata info` lists what it has");
         }
         if let Some(count) = self.count {
-            let mut chosen = Vec::new();
-            let mut random = Key::new("relata sample seeds", seed).random();
-            random.choose(0..seeds.len(), count as usize, |_| true, &mut chosen);
-            seeds = Seeds::listed(chosen.into_iter().filter_map(|at| seeds.get(at)).collect());
+            seeds = seeds.by_lot(count, seed);
         }
         let Some(epoch) = self.epoch else { return Ok(seeds.iter().collect()) };
         let config = EpochConfig {
