@@ -1,43 +1,70 @@
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
-/// A vector whose room behind its end is there to be written to before it is known how much of it will count.
+/// A vector whose memory behind its end is written to before it is known how much of it will count, and which is handed over
+/// when it is done.
 pub(super) struct Buffer<T> {
-    /// What stands where nothing was written.
-    nothing: T,
     things: Vec<T>,
-    filled: usize,
+    /// About how many it will hold: the most of late.
+    expected: usize,
+}
+
+/// What is left of an expectation for the next time: fifteen sixteenths.
+const FADES: usize = 16;
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self { things: Vec::new(), expected: 0 }
+    }
 }
 
 impl<T: Copy> Buffer<T> {
-    pub(super) fn new(nothing: T) -> Self {
-        Self { nothing, things: Vec::new(), filled: 0 }
-    }
-
     /// Empties it and keeps its memory.
     pub(super) fn clear(&mut self) {
-        self.filled = 0;
+        self.things.clear();
     }
 
-    /// What is behind the end: so many at least.
+    /// Puts one at the end.
     #[inline(always)]
-    pub(super) fn room(&mut self, more: usize) -> &mut [T] {
-        if self.things.len() - self.filled < more {
+    pub(super) fn push(&mut self, thing: T) {
+        self.things.push(thing);
+    }
+
+    /// The memory behind the end: for so many at least.
+    #[inline(always)]
+    pub(super) fn room(&mut self, more: usize) -> &mut [MaybeUninit<T>] {
+        if self.things.capacity() - self.things.len() < more {
             self.grow(more);
         }
-        &mut self.things[self.filled..]
+        self.things.spare_capacity_mut()
     }
 
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) {
-        self.things.resize((2 * self.things.len()).max(self.filled + more), self.nothing);
+        self.things.reserve(more.max(self.expected).max(self.things.len()));
     }
 
-    /// Counts as many more of what was written there.
+    /// Counts as many more.
+    ///
+    /// # Safety
+    /// They were written into the [room](Self::room).
     #[inline(always)]
-    pub(super) fn fill(&mut self, more: usize) {
-        self.filled += more;
-        debug_assert!(self.filled <= self.things.len());
+    pub(super) unsafe fn fill(&mut self, more: usize) {
+        debug_assert!(self.things.capacity() - self.things.len() >= more);
+        // SAFETY: the caller wrote them.
+        unsafe { self.things.set_len(self.things.len() + more) };
+    }
+
+    /// What it holds, in memory of about that size.
+    pub(super) fn hand_over(&mut self) -> Vec<T> {
+        let count = self.things.len();
+        self.expected = count.max(self.expected - self.expected / FADES);
+        let mut things = std::mem::take(&mut self.things);
+        if things.capacity() > count + count / 2 + FADES {
+            things.shrink_to_fit();
+        }
+        things
     }
 }
 
@@ -45,6 +72,6 @@ impl<T> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.things[..self.filled]
+        &self.things
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeFrom;
 use super::random::Draws;
 
 /// As many as are chosen without memory beside registers.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 
 /// Chooses different numbers below a bound; its memory is used again.
 #[derive(Default)]
@@ -68,7 +68,10 @@ impl Distinct {
         } else if most > FEW {
             self.many(draws, count, most, chosen);
         } else {
-            few(draws, count, most, chosen);
+            let start = chosen.len();
+            chosen.resize(start + FEW, 0);
+            few(draws, count, most, &mut chosen[start..]);
+            chosen.truncate(start + most);
         }
     }
 
@@ -137,23 +140,30 @@ fn below(draws: Draws, place: u32, bound: u32, more: &mut RangeFrom<u32>) -> u32
     (product >> 32) as u32
 }
 
-#[inline]
-fn few(draws: Draws, count: u32, most: usize, chosen: &mut Vec<u32>) {
+/// Writes at most [`FEW`] different numbers below `count` to the beginning of a place with room for as many, as
+/// [`Distinct::choose`] does, and says how many; what is behind them may be anything.
+#[inline(always)]
+pub(super) fn few(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
+    assert!(most <= FEW && to.len() >= FEW);
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512cd") {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { wide::few(draws, count, most, chosen) };
+        return unsafe { wide::few(draws, count, most, to) };
     }
-    few_plain(draws, count, most, chosen);
+    few_plain(draws, count, most, to)
 }
 
-fn few_plain(draws: Draws, count: u32, most: usize, chosen: &mut Vec<u32>) {
-    let start = chosen.len();
-    let mut more = most as u32..;
-    for (place, last) in (0..most as u32).zip(count - most as u32..) {
-        let number = below(draws, place, last + 1, &mut more);
-        chosen.push(if chosen[start..].contains(&number) { last } else { number });
+fn few_plain(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
+    if count as usize <= most {
+        to.iter_mut().zip(0..count).for_each(|(to, number)| *to = number);
+        return count as usize;
     }
+    let mut more = most as u32..;
+    for (place, last) in (0..most).zip(count - most as u32..) {
+        let number = below(draws, place as u32, last + 1, &mut more);
+        to[place] = if to[..place].contains(&number) { last } else { number };
+    }
+    most
 }
 
 /// The same in registers of 512 bits: sixteen draws at a time, and all of them compared with each other.
@@ -164,77 +174,106 @@ mod wide {
     use super::{Draws, FEW};
     use crate::sampler::random::{SHORT_GOLDEN, SHORT_MIX};
 
-    /// At most [`FEW`] of more.
     #[inline]
     #[target_feature(enable = "avx512f,avx512cd")]
-    pub(super) fn few(draws: Draws, count: u32, most: usize, chosen: &mut Vec<u32>) {
-        let first = count - most as u32;
+    pub(super) fn few(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
+        let to: &mut [u32; FEW] = to.first_chunk_mut().expect("room for all");
         let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        let lasts = _mm512_add_epi32(lanes, _mm512_set1_epi32(first as i32));
+        let first = _mm512_set1_epi32(count.wrapping_sub(most as u32) as i32);
+        let is_all = count as usize <= most;
+        // Whether there is a choice is not foreseeable: so it is made all the same, and counts or not.
+        let all = if is_all { 0xffff } else { 0 };
         let known = ((1_u32 << most.min(16)) - 1) as u16;
-        let (mut low, mut refused) = sixteen(draws, lanes, lasts, known);
-        let mut high = _mm512_setzero_si512();
-        if most > 16 {
-            let sixteenth = _mm512_set1_epi32(16);
-            let behind = ((1_u32 << (most - 16)) - 1) as u16;
-            let more;
-            (high, more) = sixteen(draws, _mm512_add_epi32(lanes, sixteenth), _mm512_add_epi32(lasts, sixteenth), behind);
-            refused |= more;
-        }
-        if refused != 0 {
-            // One in millions, for rows of hundreds.
-            return super::few_plain(draws, count, most, chosen);
-        }
-        // Lanes whose number an earlier one has too: these take their last number instead.
-        let conflicts = _mm512_conflict_epi32(low);
-        let refused = _mm512_mask_test_epi32_mask(known, conflicts, conflicts);
-        // Such a last number may in turn be what a later lane has drawn. Then one lane has to be looked at after the other.
-        let beyond = _mm512_sub_epi32(low, _mm512_set1_epi32(first as i32));
-        let is_beyond = _mm512_mask_cmplt_epu32_mask(known, beyond, _mm512_set1_epi32(16));
-        let of_refused = _mm512_srlv_epi32(_mm512_set1_epi32(i32::from(refused)), beyond);
-        let is_taken = _mm512_mask_test_epi32_mask(is_beyond, of_refused, _mm512_set1_epi32(1));
-        if is_taken == 0 && most <= 16 {
-            low = _mm512_mask_mov_epi32(low, refused, lasts);
+        let low = sixteen(draws, lanes, _mm512_add_epi32(lanes, first), known);
+        let first_conflicts = _mm512_conflict_epi32(low.numbers);
+        let mut again = u32::from(_mm512_mask_test_epi32_mask(known, first_conflicts, first_conflicts));
+        let mut uneven = low.uneven;
+        if most <= 16 {
+            let [taken] = taken([low], first, known.into(), again);
+            store(to, 0, _mm512_mask_mov_epi32(taken, all, lanes));
         } else {
-            (low, high) = one_by_one(first, most, low, high);
-        }
-        // SAFETY: room for `FEW` is made before all of them are written, and those behind `most` are not counted.
-        unsafe {
-            chosen.reserve(FEW);
-            let end = chosen.as_mut_ptr().add(chosen.len());
-            _mm512_storeu_si512(end.cast(), low);
-            if most > 16 {
-                _mm512_storeu_si512(end.add(16).cast(), high);
+            let lanes = [lanes, _mm512_add_epi32(lanes, _mm512_set1_epi32(16))];
+            let behind = ((1_u32 << (most - 16)) - 1) as u16;
+            let high = sixteen(draws, lanes[1], _mm512_add_epi32(lanes[1], first), behind);
+            let conflicts = _mm512_conflict_epi32(high.numbers);
+            let mut same = _mm512_mask_test_epi32_mask(behind, conflicts, conflicts);
+            let mut turned = low.numbers;
+            for _ in 0..16 {
+                same |= _mm512_mask_cmpeq_epi32_mask(behind, high.numbers, turned);
+                turned = _mm512_alignr_epi32::<1>(turned, turned);
             }
-            chosen.set_len(chosen.len() + most);
+            again |= u32::from(same) << 16;
+            uneven |= high.uneven;
+            let taken = taken([low, high], first, u32::from(known) | u32::from(behind) << 16, again);
+            for (at, (taken, lanes)) in taken.into_iter().zip(lanes).enumerate() {
+                store(to, 16 * at, _mm512_mask_mov_epi32(taken, all, lanes));
+            }
         }
+        if uneven != 0 && !is_all {
+            // One in millions, for rows of hundreds.
+            return super::few_plain(draws, count, most, to);
+        }
+        most.min(count as usize)
     }
 
-    #[inline(never)]
-    #[target_feature(enable = "avx512f")]
-    fn one_by_one(first: u32, most: usize, low: __m512i, high: __m512i) -> (__m512i, __m512i) {
-        let mut drawn = [0_u32; FEW];
-        // SAFETY: it has room for both.
-        unsafe {
-            _mm512_storeu_si512(drawn.as_mut_ptr().cast(), low);
-            _mm512_storeu_si512(drawn.as_mut_ptr().add(16).cast(), high);
-        }
-        let (mut low, mut high) = (_mm512_set1_epi32(-1), _mm512_set1_epi32(-1));
-        for (at, last) in (0..most).zip(first..) {
-            let number = _mm512_set1_epi32(drawn[at] as i32);
-            let is_there = _mm512_cmpeq_epi32_mask(low, number) | _mm512_cmpeq_epi32_mask(high, number);
-            let number = _mm512_set1_epi32(if is_there == 0 { drawn[at] } else { last } as i32);
-            let lane = 1_u32 << at;
-            low = _mm512_mask_mov_epi32(low, lane as u16, number);
-            high = _mm512_mask_mov_epi32(high, (lane >> 16) as u16, number);
-        }
-        (low, high)
+    /// Sixteen draws.
+    #[derive(Clone, Copy)]
+    struct Drawn {
+        numbers: __m512i,
+        /// Of each, the highest that it could be, which takes its place where it was drawn before.
+        lasts: __m512i,
+        /// Those that would not be even.
+        uneven: u16,
     }
 
-    /// Draws at these places, each below the number behind its last one, and which of those known are not even.
+    /// What Floyd's algorithm takes for these draws. `again` are those whose number an earlier one has too: their last number is
+    /// taken instead. Such a last number may be what a later one has drawn; so that is drawn again as well.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn sixteen(draws: Draws, places: __m512i, lasts: __m512i, known: u16) -> (__m512i, u16) {
+    fn taken<const HALVES: usize>(drawn: [Drawn; HALVES], first: __m512i, known: u32, again: u32) -> [__m512i; HALVES] {
+        // Of lanes, those as far behind the first last number as a lane that is drawn again.
+        let mut halves = [(first, 0_u16); HALVES];
+        for (half, drawn) in halves.iter_mut().zip(drawn) {
+            let beyond = _mm512_sub_epi32(drawn.numbers, first);
+            *half = (beyond, _mm512_cmplt_epu32_mask(beyond, _mm512_set1_epi32(FEW as i32)));
+        }
+        let follow = |all: u32| {
+            let all = _mm512_set1_epi32(all as i32);
+            let mut found = again;
+            for (half, &(beyond, is_beyond)) in halves.iter().enumerate() {
+                let of_those = _mm512_srlv_epi32(all, beyond);
+                found |= u32::from(_mm512_mask_test_epi32_mask(is_beyond, of_those, _mm512_set1_epi32(1))) << (16 * half);
+            }
+            found & known
+        };
+        // Mostly there is none that follows.
+        let mut all = again;
+        loop {
+            let more = follow(all);
+            if more == all {
+                break;
+            }
+            all = more;
+        }
+        let mut taken = [first; HALVES];
+        for (half, (taken, drawn)) in taken.iter_mut().zip(drawn).enumerate() {
+            *taken = _mm512_mask_mov_epi32(drawn.numbers, (all >> (16 * half)) as u16, drawn.lasts);
+        }
+        taken
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn store(to: &mut [u32; FEW], at: usize, numbers: __m512i) {
+        let to: &mut [u32; 16] = to[at..].first_chunk_mut().expect("half of it, or all");
+        // SAFETY: it has room for sixteen.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), numbers) };
+    }
+
+    /// Draws at these places, each below the number behind its last one.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn sixteen(draws: Draws, places: __m512i, lasts: __m512i, known: u16) -> Drawn {
         let [low, high] = draws.halves().map(|half| _mm512_set1_epi32(half as i32));
         let counter = _mm512_mullo_epi32(places, _mm512_set1_epi32(SHORT_GOLDEN as i32));
         let word = short_mix(_mm512_xor_si512(short_mix(_mm512_add_epi32(low, counter)), high));
@@ -243,8 +282,8 @@ mod wide {
         let even = _mm512_mul_epu32(word, bound);
         let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(word), _mm512_srli_epi64::<32>(bound));
         let lower = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
-        let upper = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
-        (upper, _mm512_mask_cmplt_epu32_mask(known, lower, bound))
+        let numbers = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
+        Drawn { numbers, lasts, uneven: _mm512_mask_cmplt_epu32_mask(known, lower, bound) }
     }
 
     #[inline]
@@ -304,9 +343,9 @@ mod tests {
                     distinct.choose(draws, count, most, &mut chosen);
                     assert_eq!(chosen[1..], expected, "{most} of {count}");
                     if most <= FEW && most < count as usize {
-                        chosen.clear();
-                        few_plain(draws, count, most, &mut chosen);
-                        assert_eq!(chosen, expected, "{most} of {count}");
+                        chosen.resize(FEW, 0);
+                        assert_eq!(few_plain(draws, count, most, &mut chosen), most);
+                        assert_eq!(chosen[..most], expected, "{most} of {count}");
                     }
                     assert_eq!(expected.iter().collect::<BTreeSet<_>>().len(), most.min(count as usize));
                 }

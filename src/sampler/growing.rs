@@ -1,20 +1,26 @@
-use relata_schema::NodeTypeId;
-
 use super::buffer::Buffer;
 use super::graph::Graph;
-use super::places::Places;
+use super::places::{Fars, Into, Places};
 use super::steps::Step;
 use super::subgraph::{Edges, End, Run, SampledNode, Subgraph};
 use crate::snapshot::Hit;
 use crate::{Error, Result};
 
-/// A subgraph that is being drawn; its memory is used again for the next.
+/// A subgraph that is being drawn, and where each of its nodes stands.
+#[derive(Default)]
 pub(super) struct Growing {
-    places: Places,
+    pub(super) places: Places,
+    pub(super) piece: Piece,
+    positions: Vec<u64>,
+}
+
+/// A subgraph that is being drawn.
+#[derive(Default)]
+pub(super) struct Piece {
     seeds: Vec<u32>,
     retrieved: Vec<u32>,
     nodes: Buffer<SampledNode>,
-    runs: Vec<Run>,
+    runs: Buffer<Run>,
     ends: Buffer<End>,
 }
 
@@ -28,41 +34,74 @@ pub(super) struct Taken<'t> {
     pub(super) offsets: &'t [u32],
 }
 
-impl Default for Growing {
-    fn default() -> Self {
-        let nodes = Buffer::new(SampledNode { node: 0, node_type: NodeTypeId(0), hop: 0 });
-        Self {
-            places: Places::default(),
-            seeds: Vec::new(),
-            retrieved: Vec::new(),
-            nodes,
-            runs: Vec::new(),
-            ends: Buffer::new(End::default()),
+impl Growing {
+    /// Begins anew, with these seeds.
+    pub(super) fn begin(&mut self, seeds: &[Hit], graph: &Graph<'_>) {
+        self.piece.begin(&mut self.places, seeds, graph);
+    }
+
+    /// Rows to begin at beside the seeds.
+    pub(super) fn retrieve(&mut self, rows: Vec<Hit>) {
+        self.piece.retrieve(&mut self.places, rows);
+    }
+
+    /// The nodes so far.
+    pub(super) fn nodes(&self) -> &[SampledNode] {
+        &self.piece.nodes
+    }
+
+    /// A node's place, if it is there already.
+    pub(super) fn place(&self, node: Hit) -> Option<u32> {
+        self.places.get(node)
+    }
+
+    /// A node's place: its own, or the next, discovered at this hop.
+    pub(super) fn node(&mut self, node: Hit, hop: usize) -> u32 {
+        self.piece.node(&mut self.places, node, hop)
+    }
+
+    /// Takes edges of a node, with the nodes at their far ends, discovered at this hop.
+    pub(super) fn take(&mut self, graph: &Graph<'_>, taken: &Taken<'_>, hop: usize) {
+        let &Taken { step, near, base, offsets } = taken;
+        if offsets.is_empty() {
+            return;
         }
+        self.piece.run(graph.lanes[step].step, near, base, 0);
+        self.positions.clear();
+        self.positions.extend(offsets.iter().map(|&offset| base as u64 + u64::from(offset)));
+        self.piece.take(&mut self.places, graph, (step, hop), &self.positions, offsets);
+    }
+
+    /// The subgraph, in memory of about its own size.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where its edges are more than 32 bits number.
+    pub(super) fn finish(&mut self) -> Result<Subgraph> {
+        self.piece.finish()
     }
 }
 
-impl Growing {
+impl Piece {
     /// Begins anew, with these seeds.
-    pub(super) fn begin(&mut self, seeds: &[Hit], counts: &[u32]) {
-        self.places.clear(self.nodes.len(), counts);
+    pub(super) fn begin(&mut self, places: &mut Places, seeds: &[Hit], graph: &Graph<'_>) {
+        places.clear(&graph.counts);
         self.nodes.clear();
         self.ends.clear();
         self.runs.clear();
         self.seeds.clear();
         self.retrieved.clear();
         for &seed in seeds {
-            let place = self.node(seed, 0);
+            let place = self.node(places, seed, 0);
             self.seeds.push(place);
         }
     }
 
     /// Rows to begin at beside the seeds.
-    pub(super) fn retrieve(&mut self, rows: Vec<Hit>) {
+    pub(super) fn retrieve(&mut self, places: &mut Places, rows: Vec<Hit>) {
         for row in rows {
             let next = self.nodes.len() as u32;
             // One that is there is a seed, or was retrieved for another.
-            if self.node(row, 0) == next {
+            if self.node(places, row, 0) == next {
                 self.retrieved.push(next);
             }
         }
@@ -73,63 +112,72 @@ impl Growing {
         &self.nodes
     }
 
-    /// A node's place, if it is there already.
-    pub(super) fn place(&self, node: Hit) -> Option<u32> {
-        self.places.get(node)
+    /// Makes the places those of this subgraph's nodes.
+    pub(super) fn take_places(&self, places: &mut Places, graph: &Graph<'_>) {
+        places.clear(&graph.counts);
+        for (place, node) in (0..).zip(self.nodes()) {
+            let table = places.of(node.node_type);
+            table.reserve(1);
+            table.get_or_insert(node.node, place);
+        }
     }
 
-    /// A node's place: its own, or the next, discovered at this hop.
-    pub(super) fn node(&mut self, node: Hit, hop: usize) -> u32 {
-        let table = self.places.of(node.node_type);
+    fn node(&mut self, places: &mut Places, node: Hit, hop: usize) -> u32 {
+        let table = places.of(node.node_type);
         table.reserve(1);
         let (place, is_new) = table.get_or_insert(node.node, self.nodes.len() as u32);
         if is_new {
-            self.nodes.room(1)[0] = SampledNode { node: node.node, node_type: node.node_type, hop: hop as u16 };
-            self.nodes.fill(1);
+            self.nodes.push(SampledNode { node: node.node, node_type: node.node_type, hop: hop as u16 });
         }
         place
     }
 
-    /// Takes edges of a node, with the nodes at their far ends, discovered at this hop.
+    /// Begins a run of a node's edges in a step, behind so many edges that are yet to be [taken](Self::take).
     #[inline(always)]
-    pub(super) fn take(&mut self, graph: &Graph<'_>, taken: &Taken<'_>, hop: usize) {
-        let &Taken { step, near, base, offsets } = taken;
-        if offsets.is_empty() {
-            return;
-        }
-        let lane = &graph.lanes[step];
-        let &Step { relation, direction, far: node_type, .. } = lane.step;
-        self.runs.push(Run { base: base as u64, near, first: self.ends.len() as u32, relation, direction });
-        let targets = &lane.adjacency.targets[base..];
-        let ends = &mut self.ends.room(offsets.len())[..offsets.len()];
-        for (end, &offset) in ends.iter_mut().zip(offsets) {
-            debug_assert!((offset as usize) < targets.len());
-            // SAFETY: offsets are chosen below the number of a node's edges, and these are within the targets.
-            let far = unsafe { *targets.get_unchecked(offset as usize) };
-            // A snapshot that is not verified may name what is not there.
-            *end = End { far: far.min(lane.last_far), offset };
-        }
-        let table = self.places.of(node_type);
-        table.reserve(offsets.len());
-        let next = self.nodes.len() as u32;
-        let nodes = self.nodes.room(offsets.len() + 1);
-        let new = table.place_all(ends, nodes, SampledNode { node: 0, node_type, hop: hop as u16 }, next);
-        self.nodes.fill(new);
-        self.ends.fill(offsets.len());
+    pub(super) fn run(&mut self, step: &Step, near: u32, base: usize, behind: usize) {
+        let &Step { relation, direction, .. } = step;
+        self.runs.push(Run { base: base as u64, near, first: (self.ends.len() + behind) as u32, relation, direction });
     }
 
-    /// The subgraph, in memory of its own size.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] where its edges are more than 32 bits number.
-    pub(super) fn finish(&self) -> Result<Subgraph> {
+    /// Takes edges in a step, with the nodes at their far ends, discovered at this hop: of each its position, and its offset from
+    /// the base of its run.
+    #[inline(always)]
+    pub(super) fn take(
+        &mut self,
+        places: &mut Places,
+        graph: &Graph<'_>,
+        (step, hop): (usize, usize),
+        positions: &[u64],
+        offsets: &[u32],
+    ) {
+        let lane = &graph.lanes[step];
+        let node_type = lane.step.far;
+        let count = offsets.len();
+        if count == 0 {
+            return;
+        }
+        let table = places.of(node_type);
+        table.reserve(count);
+        let next = self.nodes.len() as u32;
+        let into = Into { ends: self.ends.room(count), nodes: self.nodes.room(count + 1) };
+        let fars = Fars { targets: lane.adjacency.targets, last: lane.last_far, positions, offsets };
+        let new = table.place_all(fars, into, SampledNode { node: 0, node_type, hop: hop as u16 }, next);
+        // SAFETY: `place_all` wrote them.
+        unsafe {
+            self.nodes.fill(new);
+            self.ends.fill(count);
+        }
+    }
+
+    /// See [`Growing::finish`].
+    pub(super) fn finish(&mut self) -> Result<Subgraph> {
         let most = self.ends.len().max(self.nodes.len());
         if most > u32::MAX as usize {
             let what = "nodes or edges of a subgraph".to_owned();
             return Err(Error::Limit { what, found: most as u64, most: u64::from(u32::MAX) });
         }
-        let edges = Edges { runs: self.runs.clone(), ends: self.ends.to_vec() };
-        let (seeds, retrieved) = (self.seeds.clone(), self.retrieved.clone());
-        Ok(Subgraph { seeds, retrieved, nodes: self.nodes.to_vec(), edges })
+        let edges = Edges { runs: self.runs.hand_over(), ends: self.ends.hand_over() };
+        let (seeds, retrieved) = (std::mem::take(&mut self.seeds), std::mem::take(&mut self.retrieved));
+        Ok(Subgraph { seeds, retrieved, nodes: self.nodes.hand_over(), edges })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use relata_schema::{Direction, RelationId};
 
 use super::graph::Graph;
-use super::growing::Growing;
+use super::places::Places;
 use super::subgraph::{Edges, SampledEdge, Subgraph};
 
 /// Leaves each edge once: where it was walked from both ends, that of the node that came first.
@@ -28,7 +28,7 @@ pub(super) fn once(graph: &Graph<'_>, subgraph: &mut Subgraph) {
 }
 
 /// Lists all edges between the nodes in place of those that were walked, as far as the cutoff allows.
-pub(super) fn induced(graph: &Graph<'_>, last: Option<i64>, growing: &Growing, subgraph: &mut Subgraph) {
+pub(super) fn induced(graph: &Graph<'_>, last: Option<i64>, places: &Places, subgraph: &mut Subgraph) {
     let mut found = Vec::new();
     for (at, step) in graph.steps.steps.iter().enumerate().filter(|(_, step)| step.direction == Direction::Outgoing) {
         let symmetric = step.back == step.direction;
@@ -43,7 +43,7 @@ pub(super) fn induced(graph: &Graph<'_>, last: Option<i64>, growing: &Growing, s
             let allowed = graph.allowed(from, node.node, last);
             let is_filtered = graph.is_filtered(from, node.node, last);
             for position in allowed {
-                let Some(far) = growing.place(graph.far_hit(from, position)) else { continue };
+                let Some(far) = places.get(graph.far_hit(from, position)) else { continue };
                 // A symmetric edge stands at both of its ends.
                 let is_other_end = symmetric && far < near;
                 if is_other_end || (is_filtered && !graph.may(from, node.node, position, last)) {

@@ -118,6 +118,8 @@ use crate::spare::Spare;
 use crate::{Error, Result};
 use graph::{Graph, Limits};
 use growing::Growing;
+use neighbour::Part;
+use places::Places;
 use random::Key;
 use steps::{Step, Steps};
 
@@ -139,6 +141,7 @@ const TOGETHER: usize = 16;
 #[derive(Default)]
 struct Scratch {
     growing: Growing,
+    parts: Vec<Part>,
     rows: neighbour::Rows,
     considered: context::Considered,
     levels: hierarchy::Levels,
@@ -173,7 +176,8 @@ impl Sampler {
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample(&self, seeds: &[Hit], draw: u64) -> Result<Subgraph> {
         self.check(seeds)?;
-        self.with_scratch(|scratch| self.drawn(&self.graph(), seeds, self.config.cutoff, draw, scratch))
+        let drawn = self.with_scratch(|scratch| self.drawn(&self.graph(), &[(seeds, self.config.cutoff)], draw, scratch));
+        Ok(drawn?.pop().unwrap_or_default())
     }
 
     /// One subgraph around the seeds of each batch: what [`sample`](Self::sample) gives for it, drawn in parallel.
@@ -202,18 +206,14 @@ impl Sampler {
 
     fn each<S: Sync>(&self, seeds: &[S], draw: u64, seed: impl Fn(&S) -> (Hit, Option<i64>) + Sync) -> Result<Vec<Subgraph>> {
         let graph = self.graph();
-        // Some at a time, so that a thread takes its memory once for all of them.
+        // Some at a time: while the memory answers one of them, a thread goes on with another.
         let drawn: Result<Vec<Vec<Subgraph>>> = seeds
             .par_chunks(TOGETHER)
             .map(|seeds| {
-                self.with_scratch(|scratch| {
-                    let one = |one: &S| {
-                        let (seed, cutoff) = seed(one);
-                        self.check(&[seed])?;
-                        self.drawn(&graph, &[seed], cutoff, draw, scratch)
-                    };
-                    seeds.iter().map(one).collect()
-                })
+                let seeds: Vec<([Hit; 1], Option<i64>)> = seeds.iter().map(&seed).map(|(seed, cutoff)| ([seed], cutoff)).collect();
+                seeds.iter().try_for_each(|(seed, _)| self.check(seed))?;
+                let seeds: Vec<(&[Hit], Option<i64>)> = seeds.iter().map(|(seed, cutoff)| (&seed[..], *cutoff)).collect();
+                self.with_scratch(|scratch| self.drawn(&graph, &seeds, draw, scratch))
             })
             .collect();
         Ok(drawn?.into_iter().flatten().collect())
@@ -230,26 +230,61 @@ impl Sampler {
         outcome
     }
 
-    fn drawn(&self, graph: &Graph<'_>, seeds: &[Hit], cutoff: Option<i64>, draw: u64, scratch: &mut Scratch) -> Result<Subgraph> {
-        let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
-        let last = graph.last(cutoff);
-        let Scratch { growing, rows, considered, levels } = scratch;
-        growing.begin(seeds, &graph.counts);
-        if let Some(retrieval) = &self.config.retrieval {
-            for &seed in seeds {
-                growing.retrieve(retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval));
+    /// For each of these a subgraph around its seeds, with its cutoff.
+    fn drawn(
+        &self,
+        graph: &Graph<'_>,
+        all: &[(&[Hit], Option<i64>)],
+        draw: u64,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Subgraph>> {
+        let Scratch { growing, parts, rows, considered, levels } = scratch;
+        let begin = |growing: &mut Growing, seeds: &[Hit], cutoff: Option<i64>| {
+            let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
+            let last = graph.last(cutoff);
+            growing.begin(seeds, graph);
+            if let Some(retrieval) = &self.config.retrieval {
+                for &seed in seeds {
+                    growing.retrieve(retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval));
+                }
             }
+            (key, last)
+        };
+        if let Walk::Neighbour { .. } = self.config.walk {
+            parts.resize_with(parts.len().max(all.len()), Part::default);
+            let parts = &mut parts[..all.len()];
+            for (part, &(seeds, cutoff)) in parts.iter_mut().zip(all) {
+                std::mem::swap(&mut part.piece, &mut growing.piece);
+                (part.key, part.last) = begin(growing, seeds, cutoff);
+                std::mem::swap(&mut part.piece, &mut growing.piece);
+            }
+            neighbour::walk(graph, parts, &mut growing.places, rows);
+            let finish = |part: &mut Part| {
+                if self.config.listed == Listed::Induced {
+                    part.piece.take_places(&mut growing.places, graph);
+                }
+                self.listed(graph, part.last, part.piece.finish()?, &growing.places)
+            };
+            return parts.iter_mut().map(finish).collect();
         }
-        match &self.config.walk {
-            Walk::Neighbour { .. } => neighbour::walk(graph, key, last, growing, rows),
-            Walk::Context { tokens, costs, .. } => context::walk(graph, key, last, (*tokens, costs), growing, considered),
-            Walk::Hierarchy { up, down } => hierarchy::walk(graph, key, last, [up, down], growing, levels),
-        }
-        let mut subgraph = growing.finish()?;
+        let one = |&(seeds, cutoff): &(&[Hit], Option<i64>)| {
+            let (key, last) = begin(growing, seeds, cutoff);
+            match &self.config.walk {
+                Walk::Context { tokens, costs, .. } => context::walk(graph, key, last, (*tokens, costs), growing, considered),
+                Walk::Hierarchy { up, down } => hierarchy::walk(graph, key, last, [up, down], growing, levels),
+                Walk::Neighbour { .. } => {}
+            }
+            self.listed(graph, last, growing.finish()?, &growing.places)
+        };
+        all.iter().map(one).collect()
+    }
+
+    /// A subgraph with the edges that are to be listed.
+    fn listed(&self, graph: &Graph<'_>, last: Option<i64>, mut subgraph: Subgraph, places: &Places) -> Result<Subgraph> {
         match self.config.listed {
             Listed::Drawn => {}
             Listed::Once => listed::once(graph, &mut subgraph),
-            Listed::Induced => listed::induced(graph, last, growing, &mut subgraph),
+            Listed::Induced => listed::induced(graph, last, places, &mut subgraph),
         }
         Ok(subgraph)
     }

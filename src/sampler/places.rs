@@ -1,3 +1,5 @@
+use std::mem::MaybeUninit;
+
 use relata_schema::NodeTypeId;
 
 use super::random::GOLDEN;
@@ -6,6 +8,9 @@ use crate::snapshot::Hit;
 
 /// Slots a node at least; most are then found at once.
 const ROOM: usize = 3;
+
+/// A type of at most so many nodes has its stamps by node from the first: a megabyte, and no slot is ever looked for.
+const FEW_NODES: usize = 1 << 18;
 
 /// Where each node of a subgraph stands in it: a table for each node type, which grows with the subgraph.
 #[derive(Default)]
@@ -31,13 +36,15 @@ pub(super) struct Table {
 }
 
 impl Places {
-    /// Forgets all nodes, of which there were so many at most; `counts` says how many nodes each type has.
-    pub(super) fn clear(&mut self, known: usize, counts: &[u32]) {
+    /// Forgets all nodes; `counts` says how many nodes each type has.
+    pub(super) fn clear(&mut self, counts: &[u32]) {
         let is_of = |(table, &count): (&Table, &u32)| table.nodes == count as usize;
         if self.tables.len() != counts.len() || !self.tables.iter().zip(counts).all(is_of) {
             let table = |&count: &u32| Table { nodes: count as usize, count: 0, base: 1, slots: Vec::new(), direct: Vec::new() };
             self.tables = counts.iter().map(table).collect();
         }
+        // Places count all nodes, of whatever type.
+        let known = self.tables.iter().map(|table| table.count).sum();
         self.tables.iter_mut().for_each(|table| table.clear(known));
     }
 
@@ -97,7 +104,7 @@ impl Table {
         let base = self.base;
         let held = std::mem::take(&mut self.slots);
         let held = held.into_iter().filter(|&slot| (slot >> 32) as u32 >= base);
-        if slots * 2 >= self.nodes {
+        if slots * 2 >= self.nodes || self.nodes <= FEW_NODES {
             self.direct = vec![0; self.nodes];
             held.for_each(|slot| self.direct[slot as u32 as usize] = (slot >> 32) as u32);
         } else {
@@ -109,53 +116,99 @@ impl Table {
         }
     }
 
-    /// Puts in the place of each end's far node the place that it has in the subgraph. Those that have none follow one another
-    /// from `next`, and come into `nodes`, which has to have room for all and one more, alike `node` but for its number; says how
-    /// many they are. There has to be [room](Self::reserve) for them.
+    /// Writes an end for each edge, with the place that its far node has in the subgraph. Far nodes that have none follow one
+    /// another from `next`, and come into `nodes`, alike `node` but for their number; says how many they are. There has to be
+    /// [room](Self::reserve) for them, `ends` needs as many as there are edges, and `nodes` one more.
     #[inline(always)]
-    pub(super) fn place_all(&mut self, ends: &mut [End], nodes: &mut [SampledNode], node: SampledNode, next: u32) -> usize {
-        assert!(nodes.len() > ends.len());
+    pub(super) fn place_all(&mut self, fars: Fars<'_>, into: Into<'_>, node: SampledNode, next: u32) -> usize {
+        let Fars { targets, last, positions, offsets } = fars;
+        let Into { ends, nodes } = into;
+        let count = positions.len();
+        assert!(offsets.len() == count && ends.len() >= count && nodes.len() > count);
         let base = self.base;
-        // Whether a node is new is not foreseeable: so it is written all the same, and counted or not.
-        let mut new = 0;
-        let mut write = |new: usize, number: u32| {
-            // SAFETY: there are at most as many new ones as ends, and one more node than ends.
-            unsafe { *nodes.get_unchecked_mut(new) = SampledNode { node: number, ..node } };
-        };
+        let first = base + next;
+        let mut stamp = first;
+        // SAFETY: `at` is below the number of edges, and there are at most as many new nodes as edges, and one more node than edges;
+        // positions are chosen among those of a node's edges, and these are within the targets.
+        macro_rules! place {
+            ($at:ident, $number:ident, $held:expr) => {
+                for $at in 0..count {
+                    let position = unsafe { *positions.get_unchecked($at) } as usize;
+                    debug_assert!(position < targets.len());
+                    let $number = unsafe { *targets.get_unchecked(position) }.min(last);
+                    let held: u32 = $held;
+                    let is_new = held == stamp;
+                    unsafe {
+                        ends.get_unchecked_mut($at).write(End { far: held - base, offset: *offsets.get_unchecked($at) });
+                        // Whether a node is new is not foreseeable: so it is written all the same, and counted or not.
+                        nodes.get_unchecked_mut((stamp - first) as usize).write(SampledNode { node: $number, ..node });
+                    }
+                    stamp += u32::from(is_new);
+                }
+            };
+        }
         if self.slots.is_empty() {
-            for end in ends {
-                let held = &mut self.direct[end.far as usize];
-                let is_new = *held < base;
-                let stamp = if is_new { base + next + new as u32 } else { *held };
-                *held = stamp;
-                write(new, std::mem::replace(&mut end.far, stamp - base));
-                new += usize::from(is_new);
-            }
+            let direct = self.direct.as_mut_slice();
+            assert!(direct.len() > last as usize);
+            place!(at, number, {
+                // SAFETY: there is one for each node up to the last.
+                let held = unsafe { direct.get_unchecked_mut(number as usize) };
+                *held = if *held < base { stamp } else { *held };
+                *held
+            });
         } else {
             let slots = self.slots.as_mut_slice();
-            for end in ends {
-                let at = slot(slots, end.far, base);
+            place!(at, number, {
+                let slot = slot(slots, number, base);
                 // SAFETY: `slot` masks it.
-                let held = unsafe { slots.get_unchecked_mut(at) };
-                let is_new = ((*held >> 32) as u32) < base;
-                *held = if is_new { u64::from(base + next + new as u32) << 32 | u64::from(end.far) } else { *held };
-                let place = (*held >> 32) as u32 - base;
-                write(new, std::mem::replace(&mut end.far, place));
-                new += usize::from(is_new);
-            }
+                let held = unsafe { slots.get_unchecked_mut(slot) };
+                *held = if ((*held >> 32) as u32) < base { u64::from(stamp) << 32 | u64::from(number) } else { *held };
+                (*held >> 32) as u32
+            });
         }
+        let new = (stamp - first) as usize;
         self.count += new;
         new
     }
 
     /// The place of a node that has one, and false; else gives it `next`, and says true. There has to be
     /// [room](Self::reserve) for it.
+    #[inline(always)]
     pub(super) fn get_or_insert(&mut self, number: u32, next: u32) -> (u32, bool) {
-        let mut end = [End { far: number, offset: 0 }];
-        let nothing = SampledNode { node: 0, node_type: NodeTypeId(0), hop: 0 };
-        let new = self.place_all(&mut end, &mut [nothing; 2], nothing, next);
-        (end[0].far, new > 0)
+        let base = self.base;
+        let (stamp, is_new) = if self.slots.is_empty() {
+            let held = &mut self.direct[number as usize];
+            let is_new = *held < base;
+            *held = if is_new { base + next } else { *held };
+            (*held, is_new)
+        } else {
+            let at = slot(&self.slots, number, base);
+            let held = &mut self.slots[at];
+            let is_new = ((*held >> 32) as u32) < base;
+            *held = if is_new { u64::from(base + next) << 32 | u64::from(number) } else { *held };
+            ((*held >> 32) as u32, is_new)
+        };
+        self.count += usize::from(is_new);
+        (stamp - base, is_new)
     }
+}
+
+/// Far nodes of one type, which are not looked up yet.
+pub(super) struct Fars<'t> {
+    /// By position.
+    pub(super) targets: &'t [u32],
+    /// The last node of the type; a snapshot that is not verified may name what is not there.
+    pub(super) last: u32,
+    /// The positions of edges to them.
+    pub(super) positions: &'t [u64],
+    /// Of each, what its end says of it.
+    pub(super) offsets: &'t [u32],
+}
+
+/// Where ends and new nodes are written.
+pub(super) struct Into<'t> {
+    pub(super) ends: &'t mut [MaybeUninit<End>],
+    pub(super) nodes: &'t mut [MaybeUninit<SampledNode>],
 }
 
 /// The slot that holds a node, or the empty one that would. There is one at least, and their number is a power of two.
@@ -187,13 +240,13 @@ mod tests {
         // Of the first type nearly all nodes come, of the second many, of the third few of many.
         let counts = [900, 4_000_000, u32::MAX];
         let mut places = Places::default();
-        let mut known = 0;
         for round in 0..6 {
-            places.clear(std::mem::take(&mut known), &counts);
+            places.clear(&counts);
             let mut map = BTreeMap::new();
             let mut random = Key::new("a test", round).random();
             let most = [4_000, 300_000, 10][round as usize % 3];
-            for place in 0..most {
+            for _ in 0..most {
+                let place = map.len() as u32;
                 let node_type = NodeTypeId(random.below(3) as u16);
                 let bound = u64::from(counts[node_type.index()].min(1_000_000));
                 let node = Hit { node_type, node: random.below(bound) as u32 };
@@ -206,7 +259,6 @@ mod tests {
                 map.entry(key).or_insert(place);
             }
             assert!(map.iter().all(|(&(node_type, node), &place)| places.get(Hit { node_type, node }) == Some(place)));
-            known = most as usize;
         }
     }
 
@@ -214,24 +266,24 @@ mod tests {
     fn memory_follows_the_subgraph_and_not_the_database() {
         let mut places = Places::default();
         let (counts, cell) = ([u32::MAX], NodeTypeId(0));
-        places.clear(0, &counts);
+        places.clear(&counts);
         places.of(cell).reserve(1000);
         assert!(places.of(cell).direct.is_empty() && places.of(cell).slots.len() <= 4096);
         places.of(cell).reserve(100_000);
         (0..100_000).for_each(|node| assert!(places.of(cell).get_or_insert(node * 7, node).1));
         // Once little was held, little is kept for the next.
-        places.clear(100_000, &counts);
+        places.clear(&counts);
         assert!(places.of(cell).slots.len() > 100_000);
         places.of(cell).reserve(10);
         places.of(cell).get_or_insert(3, 0);
-        places.clear(1, &counts);
+        places.clear(&counts);
         let table = places.of(cell);
         assert!(table.slots.len() < 100);
         // When the stamps come to their end, they begin anew.
-        places.tables[0].base = (1 << 31) - 5;
+        places.tables[0].base = (1 << 31) - 1;
         places.of(cell).reserve(10);
         assert_eq!(places.of(cell).get_or_insert(3, 7), (7, true));
-        places.clear(10, &counts);
+        places.clear(&counts);
         assert_eq!((places.tables[0].base, places.get(Hit { node_type: cell, node: 3 })), (1, None));
     }
 }

@@ -174,9 +174,11 @@ impl Reference<'_> {
         let mut begun = 0;
         for (hop, &fanout) in fanouts.iter().enumerate() {
             let end = self.nodes.len();
-            for near in begun..end {
-                let node = self.nodes[near].0;
-                for way in ways(self.plain, self.config, node.0) {
+            let types = 0..self.plain.counts.len() as u16;
+            let ways = |node_type| ways(self.plain, self.config, node_type).into_iter().map(move |way| (node_type, way));
+            for (node_type, way) in types.flat_map(ways).collect::<Vec<_>>() {
+                for near in (begun..end).filter(|&near| self.nodes[near].0.0 == node_type).collect::<Vec<_>>() {
+                    let node = self.nodes[near].0;
                     let key = self.key.with(word(hop, hit(node))).with(name(way));
                     for at in self.choose(key, node, way, fanout as usize, |_| true, true) {
                         self.push(near as u32, way, at, hop as u16 + 1);

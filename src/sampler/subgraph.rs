@@ -11,12 +11,14 @@ pub struct Subgraph {
     pub retrieved: Vec<u32>,
     /// In the order of discovery, seeds first, each once. Hops ascend.
     pub nodes: Vec<SampledNode>,
-    /// Those walked from one node together, in the order of the nodes.
+    /// Those walked from one node along one relation in one direction together. In the order of the walk: by context and by
+    /// hierarchy node by node; the neighbour walk hop by hop, of a hop relation by relation, of a relation node by node.
     pub edges: Edges,
 }
 
 /// A node of a [`Subgraph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
 pub struct SampledNode {
     /// Its number in the snapshot.
     pub node: u32,
@@ -66,6 +68,7 @@ pub struct Run {
 
 /// An edge of a [`Run`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct End {
     /// The place in `nodes` of the node that it was walked to.
     pub far: u32,
