@@ -10,6 +10,7 @@ use relata_schema::{AttributeId, AttributeKind, Direction, RelationId};
 use super::prefetch::prefetch;
 use super::random::Key;
 use super::steps::{Chosen, Step, Steps, setting};
+use super::until::Until;
 use super::{EqualTime, MissingTime, SamplerConfig};
 use crate::Result;
 use crate::snapshot::{Adjacency, EdgeColumn, Hit, NodeColumn, Snapshot};
@@ -72,12 +73,26 @@ pub(super) struct Limits {
     times: Vec<Option<AttributeId>>,
     /// For each step a late time of its edges, to guess by where a time stands; found when the first cutoff asks.
     latest: OnceLock<Vec<i64>>,
+    /// With a cutoff of the configuration.
+    until: Option<Until>,
+}
+
+/// Where in a row the edges that time allows end.
+#[derive(Clone, Copy, Default)]
+pub(super) enum RowEnd {
+    /// There.
+    Known(usize),
+    /// About there.
+    Guess(usize),
+    /// Where the row does, or that is not known.
+    #[default]
+    Open,
 }
 
 impl Limits {
     /// # Errors
     /// [`Error::Setting`] names what the schema or the snapshot does not have.
-    pub(super) fn resolve(snapshot: &Snapshot, config: &SamplerConfig) -> Result<Self> {
+    pub(super) fn resolve(snapshot: &Snapshot, config: &SamplerConfig, steps: &Steps) -> Result<Self> {
         let schema = snapshot.schema();
         let mut far: BTreeMap<_, Vec<u32>> = BTreeMap::new();
         for &(relation, source, target) in &config.excluded {
@@ -124,7 +139,8 @@ impl Limits {
             let expected = format!("below {}, the number of node types of the schema", schema.node_types().len());
             return Err(setting("time_of", format!("node type number {}", unknown.0), expected));
         }
-        Ok(Self { far, times, latest: OnceLock::new() })
+        let until = last(config, config.cutoff).map(|last| Until::new(snapshot, steps, last));
+        Ok(Self { far, times, latest: OnceLock::new(), until })
     }
 }
 
@@ -179,42 +195,57 @@ impl<'s> Graph<'s> {
 
     /// The last time that a cutoff allows.
     pub(super) fn last(&self, cutoff: Option<i64>) -> Option<i64> {
-        cutoff.map(|cutoff| match self.config.equal_time {
-            EqualTime::Keep => cutoff,
-            EqualTime::Drop => cutoff.saturating_sub(1),
-        })
+        last(self.config, cutoff)
     }
 
     /// The positions of a node's edges in a step. Their times ascend, missing ones first, so what time allows is one range.
     #[inline]
     pub(super) fn allowed(&self, step: usize, node: u32, last: Option<i64>) -> Range<usize> {
         let range = self.lanes[step].adjacency.range(node);
-        let guess = range.start;
-        self.allowed_of(step, range, last, guess)
+        let known = self.limits.until.as_ref().and_then(|until| until.get(step, node, last));
+        self.allowed_of((step, node), range.clone(), last, known.map_or(RowEnd::Open, |known| RowEnd::Known(range.start + known)))
     }
 
-    /// Where in a node's row the last edge that time allows may stand; asks for what [`allowed_of`](Self::allowed_of) will read.
+    /// Asks for where a node's row is, and how far time allows it.
     #[inline(always)]
-    pub(super) fn guess(&self, step: usize, row: &Range<usize>, last: Option<i64>) -> usize {
-        match last {
-            Some(last) if self.lanes[step].step.is_timed => {
-                let latest = self.limits.latest.get_or_init(|| self.lanes.iter().map(|lane| latest(&lane.adjacency)).collect());
-                self.lanes[step].adjacency.times.guess(row, last, latest[step], prefetch)
-            }
-            _ => row.start,
+    pub(super) fn ask(&self, step: usize, node: u32, last: Option<i64>) {
+        self.lanes[step].ask(node);
+        if let Some(until) = &self.limits.until {
+            until.ask(step, node, last);
         }
+    }
+
+    /// Where the edges of a node's row that time allows may end; asks for what [`allowed_of`](Self::allowed_of) will read.
+    #[inline(always)]
+    pub(super) fn row_end(&self, (step, node): (usize, u32), row: &Range<usize>, last: Option<i64>) -> RowEnd {
+        let Some(time) = last.filter(|_| self.lanes[step].step.is_timed) else { return RowEnd::Open };
+        if let Some(known) = self.limits.until.as_ref().and_then(|until| until.get(step, node, last)) {
+            return RowEnd::Known((row.start + known).min(row.end));
+        }
+        let latest = self.limits.latest.get_or_init(|| self.lanes.iter().map(|lane| latest(&lane.adjacency)).collect());
+        RowEnd::Guess(self.lanes[step].adjacency.times.guess(row, time, latest[step], prefetch))
     }
 
     /// The part of a node's row that time allows.
     #[inline(always)]
-    pub(super) fn allowed_of(&self, step: usize, range: Range<usize>, last: Option<i64>, guess: usize) -> Range<usize> {
-        let Lane { step, adjacency, .. } = &self.lanes[step];
-        let Some(last) = last.filter(|_| step.is_timed) else { return range };
+    pub(super) fn allowed_of(&self, (at, node): (usize, u32), range: Range<usize>, until: Option<i64>, end: RowEnd) -> Range<usize> {
+        let Lane { step, adjacency, .. } = &self.lanes[at];
+        let Some(last) = until.filter(|_| step.is_timed) else { return range };
         // Of a relation with a time attribute no edge may have one; then the snapshot has no times.
         if adjacency.times.is_empty() {
             return if self.config.missing_time == MissingTime::Keep { range } else { range.start..range.start };
         }
-        let end = adjacency.times.until_from(range.clone(), last, guess);
+        let end = match end {
+            RowEnd::Known(end) => end,
+            RowEnd::Guess(_) | RowEnd::Open => {
+                let guess = if let RowEnd::Guess(guess) = end { guess } else { range.start };
+                let end = adjacency.times.until_from(range.clone(), last, guess);
+                if let Some(known) = &self.limits.until {
+                    known.put(at, node, until, end - range.start);
+                }
+                end
+            }
+        };
         let start = match self.config.missing_time {
             MissingTime::Keep => range.start,
             MissingTime::Drop => adjacency.times.until(range.start..end, i64::MIN),
@@ -320,6 +351,14 @@ impl<'s> Graph<'s> {
         let rank = position.saturating_sub(first(adjacency, node, time, far));
         first(back, far, time, node) + rank
     }
+}
+
+/// The last time that a cutoff allows.
+fn last(config: &SamplerConfig, cutoff: Option<i64>) -> Option<i64> {
+    cutoff.map(|cutoff| match config.equal_time {
+        EqualTime::Keep => cutoff,
+        EqualTime::Drop => cutoff.saturating_sub(1),
+    })
 }
 
 /// The latest time of the edges of some nodes, from the first to the last.

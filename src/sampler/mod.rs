@@ -91,6 +91,7 @@ mod ranked;
 mod retrieval;
 mod steps;
 mod subgraph;
+mod until;
 
 #[cfg(test)]
 mod leaks;
@@ -153,7 +154,7 @@ impl Sampler {
     /// fanout or width of a relation that is not followed, costs that are not one a type, a choice by what is not there.
     pub fn new(snapshot: &Snapshot, config: SamplerConfig) -> Result<Self> {
         let steps = Steps::resolve(snapshot.schema(), &config)?;
-        let limits = Limits::resolve(snapshot, &config)?;
+        let limits = Limits::resolve(snapshot, &config, &steps)?;
         let key = Key::new("relata sampler", config.seed);
         let sampler = Self { snapshot: snapshot.clone(), config, steps, limits, key, spare: Arc::default() };
         sampler.graph().check_weights(snapshot)?;

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::distinct::{FEW, few};
-use super::graph::{From, Graph, Room};
+use super::graph::{From, Graph, Room, RowEnd};
 use super::growing::Piece;
 use super::places::Places;
 use super::prefetch::prefetch;
@@ -66,8 +66,8 @@ struct Row {
     near: Near,
     /// Their positions; once chosen from, of those that time allows.
     edges: Range<usize>,
-    /// Where the last that time allows may stand.
-    guess: usize,
+    /// Where those that time allows may end.
+    until: RowEnd,
     /// Where those that are taken end, among those of the block.
     end: usize,
 }
@@ -223,10 +223,9 @@ impl Line {
 
 /// Asks for the places of nodes' rows.
 fn begin(graph: &Graph<'_>, block: &mut Block, nodes: &[Near]) {
-    let lane = &graph.lanes[block.step];
     block.rows.clear();
     block.rows.extend(nodes.iter().map(|&near| {
-        lane.ask(near.node);
+        graph.ask(block.step, near.node, block.last);
         Row { near, ..Row::default() }
     }));
 }
@@ -252,7 +251,7 @@ vectorised! {
         let lane = &graph.lanes[block.step];
         for row in &mut block.rows {
             row.edges = lane.adjacency.range(row.near.node);
-            row.guess = graph.guess(block.step, &row.edges, block.last);
+            row.until = graph.row_end((block.step, row.near.node), &row.edges, block.last);
         }
     }
 }
@@ -264,7 +263,7 @@ vectorised! {
         let lane = &graph.lanes[step];
         if last.is_some() {
             for row in rows.iter_mut() {
-                row.edges = graph.allowed_of(step, row.edges.clone(), last, row.guess);
+                row.edges = graph.allowed_of((step, row.near.node), row.edges.clone(), last, row.until);
             }
         }
         let (mut end, mut asked) = (0, 0);

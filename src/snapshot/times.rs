@@ -88,6 +88,14 @@ impl<'s> Times<'s> {
                 let coding = Coding { base, width };
                 // Times before the base are no time of the relation, as a missing one is.
                 let highest = if last < base { 0 } else { coding.code(last) };
+                #[cfg(target_arch = "x86_64")]
+                if (1..=57).contains(&width) && is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor has what the function is compiled for; there are words, since there are codes.
+                    let end = unsafe { wide::end_around((words, width), &range, highest, guess) };
+                    if let Some(end) = end {
+                        return end;
+                    }
+                }
                 end_of(range, highest, guess, |position| code(words, position, width))
             }
             Form::Plain(_) => self.partition_point(range, |time| time <= last),
@@ -152,6 +160,56 @@ fn end_of(range: Range<usize>, highest: u64, guess: usize, code: impl Fn(usize) 
         length = if is_within { length - half - 1 } else { half };
     }
     low
+}
+
+/// The same in registers of 512 bits: eight codes at a time.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::*;
+    use std::ops::Range;
+
+    use super::around;
+
+    /// As [`super::end_of`], if it is around the guess.
+    ///
+    /// # Safety
+    /// The range is within the codes, of 1 to 57 bits each.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn end_around((words, width): (&[u64], u32), range: &Range<usize>, highest: u64, guess: usize) -> Option<usize> {
+        let around = around(range.len());
+        let left = guess.saturating_sub(around).max(range.start);
+        let right = (guess + around).min(range.end);
+        let [one, width] = [1, width].map(|number| _mm512_set1_epi64(i64::from(number)));
+        let first = _mm512_set_epi64(8, 7, 6, 5, 4, 3, 2, 1);
+        let most = _mm512_set1_epi64(highest as i64);
+        let mask = _mm512_sub_epi64(_mm512_sllv_epi64(one, width), one);
+        // A code near the end is among the last eight bytes.
+        let furthest = _mm512_set1_epi64(8 * words.len() as i64 - 8);
+        let (mut low, mut high) = (left, right);
+        while low < high {
+            // Eight of them leave nine parts.
+            let apart = (high - low) / 9 + 1;
+            let steps = _mm512_mul_epu32(first, _mm512_set1_epi64(apart as i64));
+            let positions = _mm512_add_epi64(_mm512_set1_epi64(low as i64 - 1), steps);
+            let known = _mm512_cmplt_epu64_mask(positions, _mm512_set1_epi64(high as i64));
+            // Positions are of 34 bits at most, widths of six.
+            let bits = _mm512_add_epi64(
+                _mm512_mul_epu32(positions, width),
+                _mm512_slli_epi64::<32>(_mm512_mul_epu32(_mm512_srli_epi64::<32>(positions), width)),
+            );
+            let bytes = _mm512_min_epu64(_mm512_srli_epi64::<3>(bits), furthest);
+            // SAFETY: eight bytes from there on are within the words.
+            let found = unsafe { _mm512_mask_i64gather_epi64::<1>(_mm512_setzero_si512(), known, bytes, words.as_ptr().cast()) };
+            let shifts = _mm512_sub_epi64(bits, _mm512_slli_epi64::<3>(bytes));
+            let codes = _mm512_and_si512(_mm512_srlv_epi64(found, shifts), mask);
+            let within = _mm512_mask_cmple_epu64_mask(known, codes, most).count_ones() as usize;
+            low += within * apart;
+            high = high.min(low + apart - 1);
+        }
+        let is_around = (low > left || left == range.start) && (low < right || right == range.end);
+        is_around.then_some(low)
+    }
 }
 
 #[inline]
