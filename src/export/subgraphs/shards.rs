@@ -62,6 +62,8 @@ struct Manifest<'d> {
     seeds: usize,
     grouping: Grouping,
     draw: u64,
+    /// Whether seeds have cutoffs of their own: the latest is that of `sampler`.
+    own_cutoffs: bool,
     sampler: &'d SamplerConfig,
     /// Names by the numbers in `sampler`.
     node_types: Vec<&'d str>,
@@ -136,6 +138,7 @@ fn manifest(drawing: &Drawing, format: ShardFormat, shards: Vec<Shard>) -> Strin
         seeds: drawing.seeds(),
         grouping: drawing.grouping(),
         draw: drawing.draw(),
+        own_cutoffs: drawing.cutoffs().is_some(),
         sampler: sampler.config(),
         node_types,
         relations,

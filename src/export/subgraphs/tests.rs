@@ -460,3 +460,36 @@ fn what_cannot_be_drawn_is_said_before_anything_is() {
     let error = table.batch(&[Row { number: 0, subgraph: &foreign, cutoff: None }]).unwrap_err().to_string();
     assert!(error.contains("found c, expected types that the sampler reaches"), "{error}");
 }
+
+#[test]
+fn seeds_have_cutoffs_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = store(folder.path(), 4);
+    let seeds = seeds(&snapshot, "a");
+    let cutoffs: Vec<i64> = (0..seeds.len() as i64).map(|at| at % 9 - 1).collect();
+    let with = |cutoff, grouping| {
+        let config = SamplerConfig { cutoff, ..config(&snapshot, 4) };
+        Drawing::new(Sampler::new(&snapshot, config).unwrap(), 4, seeds.clone(), grouping, true).unwrap()
+    };
+    let mut drawing = with(Some(7), Grouping::Each).until(cutoffs.clone()).unwrap();
+    let mut at = 0;
+    while let Some(batch) = drawing.next_batch(u64::MAX).unwrap() {
+        for row in 0..batch.num_rows() {
+            // What the seed alone is with a configuration that has its cutoff.
+            let alone = with(Some(cutoffs[at]), Grouping::Each);
+            let expected = alone.sampler().sample(&seeds[at..=at], 4).unwrap();
+            compare(&batch, row, (&snapshot, alone.sampler().config()), &expected, &|_, _, _| true);
+            at += 1;
+        }
+    }
+    assert_eq!(at, seeds.len());
+    let refused = |drawing: Drawing, cutoffs| drawing.until(cutoffs).err().unwrap().to_string();
+    let error = refused(with(Some(7), Grouping::Batch(2)), cutoffs.clone());
+    assert_eq!(error, "cutoffs: found seeds that share a subgraph, expected a subgraph around each");
+    let error = refused(with(Some(7), Grouping::Each), vec![7]);
+    assert_eq!(error, "cutoffs: found 1, expected 30, one for each seed");
+    for (found, shown) in [(None, "none"), (Some(8), "8")] {
+        let error = refused(with(found, Grouping::Each), cutoffs.clone());
+        assert_eq!(error, format!("cutoff: found {shown}, expected 7, the latest of the seeds' own"));
+    }
+}
