@@ -61,6 +61,6 @@ mod table;
 mod tests;
 
 pub use drawing::{Drawing, Grouping};
-pub use shards::{ShardFormat, Shards, to_shards};
+pub use shards::{Shards, to_shards};
 pub use stream::ArrowStream;
 pub use table::{Row, SubgraphTable};

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, Interval, NodeTypeId, RelationId, Schema, Strand, Value};
 
 use super::*;
-use crate::export::Options;
+use crate::export::{Options, TableFormat};
 use crate::sampler::random::{Key, Random};
 use crate::sampler::{Costs, EqualTime, Listed, Sampler, SamplerConfig, Subgraph, Walk};
 use crate::snapshot::{EdgeColumn, EdgeData, Hit, Snapshot, SnapshotWriter};
@@ -286,7 +286,7 @@ fn shards_hold_what_the_sampler_draws() {
         let folder = tempfile::tempdir().unwrap();
         let snapshot = store(&folder.path().join("s.relata"), seed);
         let grouping = if seed % 4 < 2 { Grouping::Each } else { Grouping::Batch(7) };
-        let format = if seed % 8 < 4 { ShardFormat::Arrow } else { ShardFormat::Parquet };
+        let format = if seed % 8 < 4 { TableFormat::Arrow } else { TableFormat::Parquet };
         let drawing = drawing(&snapshot, seed, grouping);
         let expected = subgraphs(&drawing, &snapshot, grouping);
         let out = folder.path().join("out");
@@ -418,19 +418,19 @@ fn shards_replace_nothing_unasked_and_nothing_but_shards() {
     let snapshot = store(&folder.path().join("s.relata"), 0);
     let out = folder.path().join("out");
     let write = |format, rows, options| to_shards(drawing(&snapshot, 0, Grouping::Each), &out, Shards { format, rows }, options);
-    write(ShardFormat::Arrow, 10, QUIET).unwrap();
+    write(TableFormat::Arrow, 10, QUIET).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.arrow", "part-00001.arrow", "part-00002.arrow"]);
-    let refused = write(ShardFormat::Parquet, 100, QUIET).unwrap_err().to_string();
+    let refused = write(TableFormat::Parquet, 100, QUIET).unwrap_err().to_string();
     assert!(refused.contains("out") && refused.contains("--overwrite"), "{refused}");
-    write(ShardFormat::Parquet, 100, AGAIN).unwrap();
+    write(TableFormat::Parquet, 100, AGAIN).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.parquet"]);
-    write(ShardFormat::Arrow, 100, AGAIN).unwrap();
+    write(TableFormat::Arrow, 100, AGAIN).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.arrow"]);
     fs::remove_file(out.join("part-00000.arrow")).unwrap();
     fs::write(out.join("thesis.txt"), "years").unwrap();
-    assert!(write(ShardFormat::Arrow, 100, AGAIN).unwrap_err().to_string().contains("no export"));
+    assert!(write(TableFormat::Arrow, 100, AGAIN).unwrap_err().to_string().contains("no export"));
     assert_eq!(names(&out), ["manifest.json", "thesis.txt"]);
-    assert!(write(ShardFormat::Arrow, 0, AGAIN).unwrap_err().to_string().contains("the rows of a shard: found 0"));
+    assert!(write(TableFormat::Arrow, 0, AGAIN).unwrap_err().to_string().contains("the rows of a shard: found 0"));
     assert_eq!(names(folder.path()), ["out", "s.relata"]);
 }
 

@@ -154,7 +154,10 @@ async fn a_question_reaches_what_the_sampler_does() {
                 ..plain(Walk::neighbour([1, 1]))
             },
         ),
-        (json!({"listed": "drawn", "fanouts": [3, 3]}), SamplerConfig { listed: Listed::Drawn, ..plain(Walk::neighbour([3, 3])) }),
+        (
+            json!({"listed": "drawn", "fanouts": [3, 3]}),
+            SamplerConfig { listed: Listed::Drawn, ..plain(Walk::neighbour([3, 3])) },
+        ),
         (json!({"listed": "induced", "hops": 1}), {
             let walk = Walk::context(1024, 1, Costs::of_attributes(schema));
             SamplerConfig { listed: Listed::Induced, ..plain(walk) }
@@ -290,7 +293,11 @@ async fn what_cannot_be_is_said_as_json_and_named() {
         (json!({"type": "cell", "all": true, "retrieve": 1001}), 422, "retrieve"),
         (json!({"type": "cell", "all": true, "retrieve_walks": 10}), 422, "retrieve_walks"),
         (json!({"type": "cell", "all": true, "retrieve": 1, "retrieve_steps": 0}), 422, "retrieve_steps"),
-        (json!({"type": "cell", "all": true, "retrieve": 1, "retrieve_steps": 1000, "retrieve_walks": 5000}), 422, "retrieve_walks"),
+        (
+            json!({"type": "cell", "all": true, "retrieve": 1, "retrieve_steps": 1000, "retrieve_walks": 5000}),
+            422,
+            "retrieve_walks",
+        ),
         (json!({"type": "cell", "all": true, "retrieve": 1, "batch": 3, "retrieve_walks": 100_000}), 422, "retrieve_walks"),
         (json!({"type": "cell", "all": true, "choice": "best"}), 422, "choice"),
         (json!({"type": "cell", "all": true, "choice": "top:cuont"}), 422, "choice"),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
-use relata::export::Options;
-use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
+use relata::export::subgraphs::{Drawing, Grouping, Shards, to_shards};
+use relata::export::{Options, TableFormat};
 use relata::sampler::Sampler;
 use relata::snapshot::{Hit, Snapshot};
 
@@ -78,7 +78,7 @@ impl Args {
         let seeds = self.seeds.seeds(&snapshot, asked.as_ref(), self.batch, self.seed)?;
         let mut config = self.walk.config(&snapshot, self.seed)?;
         if let Some(asked) = &asked {
-            config.relations.retain(|relation| !asked.task.hidden_relations.contains(relation));
+            self.walk.keep_within(&asked.task, &mut config);
         }
         let cutoffs = self.walk.cutoffs(&snapshot, &seeds)?;
         if let Some(cutoffs) = &cutoffs {
@@ -90,7 +90,10 @@ impl Args {
             return self.write(drawing, out);
         }
         if cutoffs.is_some_and(|cutoffs| cutoffs.len() > 1) {
-            bail!("--cutoff-of: found {} seeds, expected one, or `--out`: a subgraph that is printed has one cutoff", seeds.len());
+            bail!(
+                "--cutoff-of: found {} seeds, expected one, or `--out`: a subgraph that is printed has one cutoff",
+                seeds.len()
+            );
         }
         let subgraph = sampler.sample(&seeds, 0)?;
         let named = Named::of(&snapshot, &subgraph);
@@ -132,8 +135,8 @@ impl Args {
     fn write(&self, drawing: Drawing, out: &Path) -> anyhow::Result<()> {
         let start = Instant::now();
         let format = match self.format {
-            None | Some(FormatName::Arrow) => ShardFormat::Arrow,
-            Some(FormatName::Parquet) => ShardFormat::Parquet,
+            None | Some(FormatName::Arrow) => TableFormat::Arrow,
+            Some(FormatName::Parquet) => TableFormat::Parquet,
         };
         let rows = self.shard_rows.unwrap_or(SHARD_ROWS);
         if rows == 0 {
@@ -263,6 +266,49 @@ mod tests {
         assert_eq!(written(&more), Ok((each, shards)));
         let more = ["--overwrite", "--key", "c1", "--key", "c2", "--batch", "2", "--json"];
         assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
+    }
+
+    /// Of two cells of a donor, the second came after the task's cutoff.
+    #[test]
+    fn a_task_s_cutoff_holds_unless_another_is_asked_for() {
+        let store = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let (cell, donor) = (schema.node_type("cell").unwrap(), schema.node_type("donor").unwrap());
+        writer.nodes(cell, &(0..8).map(|at| format!("c{at}")).collect::<Vec<_>>()).unwrap();
+        writer.nodes(donor, &["d".to_owned()]).unwrap();
+        let times: Vec<_> = (0..8).map(|at| Some(relata_schema::Value::Time(at))).collect();
+        writer.column(cell, schema.node_attribute(cell, "time").unwrap(), &times).unwrap();
+        let labels: Vec<_> = (0..8).map(|at| Some(relata_schema::Value::Category(["A", "B"][at % 2].to_owned()))).collect();
+        writer.column(cell, schema.node_attribute(cell, "celltype").unwrap(), &labels).unwrap();
+        let edges = EdgeData { sources: (0..8).collect(), targets: vec![0; 8], ..EdgeData::default() };
+        writer.relation(schema.relation("from_donor").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let (task, out) = (store.path().join("task.toml"), store.path().join("out"));
+        let met = |context: &str, more: &[&str]| {
+            let text = format!("[task]\nnode = \"cell\"\ntarget = \"celltype\"\n[split]\nfolds = 2\n[context]\n{context}\n");
+            std::fs::write(&task, text).unwrap();
+            let start = ["--task", task.to_str().unwrap(), "--out", out.to_str().unwrap(), "--quiet", "--overwrite"];
+            args(&store, &[&start[..], &["--walk", "neighbour", "--fanout", "99"], more].concat()).run().unwrap();
+            let file = std::fs::File::open(out.join("part-00000.arrow")).unwrap();
+            let mut met = std::collections::BTreeSet::new();
+            for batch in arrow_ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap) {
+                for row in 0..batch.num_rows() {
+                    let list = |name: &str| batch.column_by_name(name).unwrap().as_list::<i32>().value(row);
+                    let seeds = list("seeds").as_primitive::<UInt32Type>().values().to_vec();
+                    let nodes = list("cell.node").as_primitive::<UInt32Type>().values().to_vec();
+                    met.extend((0..).zip(nodes).filter(|(place, _)| !seeds.contains(place)).map(|(_, node)| node));
+                }
+            }
+            met.into_iter().max()
+        };
+        assert_eq!(met("", &[]), Some(7));
+        assert_eq!(met("cutoff = 5", &[]), Some(5));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &[]), Some(4));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &["--cutoff", "6"]), Some(5));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &["--cutoff", "6", "--equal-time", "keep"]), Some(6));
+        assert_eq!(met("cutoff = 5\ntime_of = { cell = false }", &[]), Some(7));
+        assert_eq!(met("cutoff = 5\ntime_of = { cell = false }", &["--cutoff", "5", "--time-of", "cell.time"]), Some(5));
     }
 
     /// Cells of the times 10, 20 and 30 and one without, which all have a donor; each but the last may show those before it.

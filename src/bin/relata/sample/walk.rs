@@ -1,6 +1,7 @@
 use anyhow::{Context, bail};
 use relata::sampler::{Costs, EqualTime, Listed, MOST_HOPS, MissingTime, Retrieval, SamplerConfig, Walk};
 use relata::snapshot::{Hit, NodeColumn, Snapshot};
+use relata::task::ResolvedTask;
 use relata_schema::{RelationId, Schema};
 
 /// How subgraphs are drawn.
@@ -53,12 +54,13 @@ pub struct WalkArgs {
     /// Take nothing later than the seed's own value of this time attribute: each seed has a cutoff of its own
     #[arg(long, value_name = "ATTRIBUTE", group = "until", conflicts_with = "batch")]
     cutoff_of: Option<String>,
-    /// What a cutoff does with what has just that time
-    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "until")]
-    equal_time: KeepName,
-    /// What a cutoff does with what has no time, of a relation or a node type that has times
-    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "until")]
-    missing_time: KeepName,
+    /// What a cutoff does with what has just that time [default: keep, or what the task says]
+    #[arg(long, value_enum, requires = "until")]
+    equal_time: Option<KeepName>,
+    /// What a cutoff does with what has no time, of a relation or a node type that has times [default: keep, or what the task
+    /// says]
+    #[arg(long, value_enum, requires = "until")]
+    missing_time: Option<KeepName>,
     /// Of a node type, the time attribute that says since when a node has been there, or `none`: `cell.time`, `cell=none`. Repeat
     /// for more
     #[arg(long, value_name = "TYPE.ATTRIBUTE", requires = "until")]
@@ -106,8 +108,8 @@ impl WalkArgs {
                 ListedName::Once => Listed::Once,
                 ListedName::Induced => Listed::Induced,
             },
-            equal_time: if self.equal_time == KeepName::Keep { EqualTime::Keep } else { EqualTime::Drop },
-            missing_time: if self.missing_time == KeepName::Keep { MissingTime::Keep } else { MissingTime::Drop },
+            equal_time: if self.equal_time == Some(KeepName::Drop) { EqualTime::Drop } else { EqualTime::Keep },
+            missing_time: if self.missing_time == Some(KeepName::Drop) { MissingTime::Drop } else { MissingTime::Keep },
             retrieval: self.retrieve.map(|rows| Retrieval { walks: self.retrieve_walks, steps: self.retrieve_steps, rows }),
             seed,
             ..SamplerConfig::new(self.walk(schema)?, relations)
@@ -129,6 +131,22 @@ impl WalkArgs {
             config.time_of.push(SamplerConfig::named_time(schema, owner, name).context("--time-of")?);
         }
         Ok(config)
+    }
+
+    /// Keeps a walk within what a task lets be seen: not along what it hides, and not beyond its cutoff, as far as nothing else
+    /// is asked for.
+    pub fn keep_within(&self, task: &ResolvedTask, config: &mut SamplerConfig) {
+        let context = &task.task.context;
+        config.relations.retain(|relation| !task.hidden_relations.contains(relation));
+        config.cutoff = self.cutoff.or(context.cutoff);
+        if self.equal_time.is_none() {
+            config.equal_time = context.equal_time;
+        }
+        if self.missing_time.is_none() {
+            config.missing_time = context.missing_time;
+        }
+        // What comes first counts.
+        config.time_of.extend_from_slice(&task.time_of);
     }
 
     /// The seeds' own cutoffs, in their order, if each has one.

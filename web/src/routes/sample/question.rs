@@ -140,7 +140,10 @@ impl SampleQuestion {
             }
             let Some(keys) = &self.keys else { return refused("cutoffs", "it without `keys`, expected one for each of them") };
             if cutoffs.len() != keys.len() {
-                return refused("cutoffs", &format!("{} numbers, expected {}, one for each of `keys`", cutoffs.len(), keys.len()));
+                return refused(
+                    "cutoffs",
+                    &format!("{} numbers, expected {}, one for each of `keys`", cutoffs.len(), keys.len()),
+                );
             }
         }
         let of_a_cutoff = [

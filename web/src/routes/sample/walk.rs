@@ -84,9 +84,7 @@ impl SampleQuestion {
         }
         let levels = [("up", self.up.as_deref()), ("down", self.down.as_deref())];
         for (parameter, budgets) in levels {
-            budgets.map_or(Ok(()), |budgets| {
-                listed_within(parameter, "a level", budgets, (0, MOST_HOPS), (1, MOST_TOKENS))
-            })?;
+            budgets.map_or(Ok(()), |budgets| listed_within(parameter, "a level", budgets, (0, MOST_HOPS), (1, MOST_TOKENS)))?;
         }
         let budgets = || levels.into_iter().filter_map(|(_, budgets)| budgets).flatten();
         if budgets().next().is_none() {
@@ -120,7 +118,11 @@ impl SampleQuestion {
             cutoff: self.cutoff.or(own),
             equal_time: self.equal_time.unwrap_or_default(),
             missing_time: self.missing_time.unwrap_or_default(),
-            time_of: self.time_of.iter().map(|(owner, name)| time_of(schema, owner, name.as_deref())).collect::<Result<_, _>>()?,
+            time_of: self
+                .time_of
+                .iter()
+                .map(|(owner, name)| time_of(schema, owner, name.as_deref()))
+                .collect::<Result<_, _>>()?,
             seed: self.seed,
             ..SamplerConfig::new(self.walk(schema)?, relations)
         })
@@ -163,7 +165,10 @@ fn listed_within(
         let message = format!("{parameter}: found {} numbers, expected {fewest} to {most}, one {each}", numbers.len());
         return Err(ApiError::bad_field(parameter, message));
     }
-    numbers.iter().enumerate().try_for_each(|(at, &number)| within(&format!("{parameter}[{at}]"), number as usize, least, largest))
+    numbers
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, &number)| within(&format!("{parameter}[{at}]"), number as usize, least, largest))
 }
 
 /// What is said of relations, by their names; `read` is told what to call the parameter.
