@@ -341,6 +341,17 @@ mod tests {
         FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect()
     }
 
+    fn metadata(path: &Path) -> HashMap<String, String> {
+        let file = File::open(path).unwrap();
+        let schema = match path.extension().unwrap() == "parquet" {
+            true => ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone(),
+            false => FileReader::try_new(file, None).unwrap().schema(),
+        };
+        ["version", "snapshot", "relation", "negatives", "draw", "positives"]
+            .map(|name| (name.to_owned(), schema.metadata()[&format!("relata.{name}")].clone()))
+            .into()
+    }
+
     /// The first source has two of three targets, so that one pair alone is no edge; the second has all three.
     #[test]
     fn a_positive_is_followed_by_its_negatives() {
@@ -376,10 +387,10 @@ mod tests {
             let schema = batches[0].schema();
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             assert_eq!(names, ["positive", "source", "target", "label", "source_key", "target_key"]);
-            let metadata = schema.metadata();
-            assert_eq!((metadata["relata.relation"].as_str(), metadata["relata.draw"].as_str()), ("a.r.b", "3"));
-            assert_eq!(metadata["relata.positives"], "5");
-            assert_eq!(serde_json::from_str::<NegativeConfig>(&metadata["relata.negatives"]).unwrap(), config);
+            let metadata = metadata(&out);
+            assert_eq!((metadata["relation"].as_str(), metadata["draw"].as_str()), ("a.r.b", "3"));
+            assert_eq!((metadata["positives"].as_str(), metadata["snapshot"].as_str()), ("5", snapshot.id().as_str()));
+            assert_eq!(serde_json::from_str::<NegativeConfig>(&metadata["negatives"]).unwrap(), config);
         }
     }
 

@@ -7,7 +7,7 @@ use relata_schema::NodeTypeId;
 use serde::Deserialize;
 
 use super::bounds;
-use crate::routes::subgraph::within;
+use crate::routes::settings::within;
 use crate::{ApiError, lookup};
 
 /// Keys that a question names: some of a body's megabyte.

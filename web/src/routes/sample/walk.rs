@@ -1,15 +1,12 @@
 //! How the subgraphs of a question are drawn: its walk, and the sampler's configuration.
 
-use std::collections::BTreeMap;
-
-use axum::http::StatusCode;
 use relata::sampler::{Choice, Costs, Listed, Retrieval, SamplerConfig, Walk};
 use relata::snapshot::Snapshot;
-use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Schema, nearest};
+use relata_schema::{Direction, Schema};
 
 use super::question::{SampleQuestion, WalkName};
-use crate::routes::subgraph::{relations, within};
-use crate::{ApiError, ErrorCode, lookup};
+use crate::ApiError;
+use crate::routes::settings::{choice, of_relations, relations, times, within};
 
 /// Tokens of a context, and so its edges; and nodes of all levels of a hierarchy.
 const MOST_TOKENS: usize = 1 << 16;
@@ -118,11 +115,7 @@ impl SampleQuestion {
             cutoff: self.cutoff.or(own),
             equal_time: self.equal_time.unwrap_or_default(),
             missing_time: self.missing_time.unwrap_or_default(),
-            time_of: self
-                .time_of
-                .iter()
-                .map(|(owner, name)| time_of(schema, owner, name.as_deref()))
-                .collect::<Result<_, _>>()?,
+            time_of: times(schema, &self.time_of)?,
             seed: self.seed,
             ..SamplerConfig::new(self.walk(schema)?, relations)
         })
@@ -169,36 +162,4 @@ fn listed_within(
         .iter()
         .enumerate()
         .try_for_each(|(at, &number)| within(&format!("{parameter}[{at}]"), number as usize, least, largest))
-}
-
-/// What is said of relations, by their names; `read` is told what to call the parameter.
-fn of_relations<T, U>(
-    schema: &Schema,
-    parameter: &str,
-    said: &BTreeMap<String, T>,
-    read: impl Fn(&str, &T) -> Result<U, ApiError>,
-) -> Result<Vec<(RelationId, U)>, ApiError> {
-    let one = |(name, value): (&String, &T)| {
-        let parameter = format!("{parameter}.{name}");
-        let relation = lookup::relation(schema, &parameter, name, None, StatusCode::UNPROCESSABLE_ENTITY)?;
-        Ok((relation, read(&parameter, value)?))
-    };
-    said.iter().map(one).collect()
-}
-
-fn choice(parameter: &str, text: &str) -> Result<Choice, ApiError> {
-    text.parse().map_err(|error| ApiError::bad_setting(Some(parameter), error))
-}
-
-fn time_of(schema: &Schema, owner: &str, name: Option<&str>) -> Result<(NodeTypeId, Option<AttributeId>), ApiError> {
-    let parameter = format!("time_of.{owner}");
-    let node_type = lookup::node_type(schema, &parameter, owner)?;
-    SamplerConfig::named_time(schema, owner, name).map_err(|error| match error {
-        relata::Error::Schema(error) => {
-            let known = schema.node(node_type).attributes.iter().map(|known| known.name.as_str());
-            let near = nearest(name.unwrap_or_default(), known);
-            ApiError::unknown(ErrorCode::UnknownAttribute, &parameter, error.to_string()).suggesting(near)
-        }
-        other => ApiError::bad_setting(Some(&parameter), other),
-    })
 }
