@@ -53,6 +53,17 @@ pub fn choice(parameter: &str, text: &str) -> Result<Choice, ApiError> {
     text.parse().map_err(|error| ApiError::bad_setting(Some(parameter), error))
 }
 
+/// What is said of a cutoff, each by its name and whether it is said, belongs to one.
+pub fn of_a_cutoff(has_cutoff: bool, said: [(&str, bool); 3]) -> Result<(), ApiError> {
+    match said.into_iter().find(|(_, is_given)| *is_given) {
+        Some((parameter, _)) if !has_cutoff => {
+            let message = format!("{parameter}: found it without a cutoff, expected one, which it belongs to");
+            Err(ApiError::bad_field(parameter, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Entries of [`SamplerConfig::time_of`], by their names.
 pub fn times(
     schema: &Schema,

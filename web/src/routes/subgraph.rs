@@ -7,7 +7,7 @@ use relata_schema::{Direction, RelationId};
 use serde::{Deserialize, Serialize};
 
 use super::nodes::{NodeAnswer, ways};
-use super::settings::{choice, of_relations, relations, times, within};
+use super::settings::{choice, of_a_cutoff, of_relations, relations, times, within};
 use crate::request::Body;
 use crate::state::Answer;
 use crate::values::{EdgeReader, Named, Shown};
@@ -37,10 +37,8 @@ pub struct SubgraphQuestion {
     /// Nothing later than this.
     cutoff: Option<i64>,
     /// What the cutoff does with what has just that time, and with what has none.
-    #[serde(default)]
-    equal_time: EqualTime,
-    #[serde(default)]
-    missing_time: MissingTime,
+    equal_time: Option<EqualTime>,
+    missing_time: Option<MissingTime>,
     /// Of a node type, the time attribute that says since when a node has been there, or null.
     #[serde(default)]
     time_of: BTreeMap<String, Option<String>>,
@@ -97,6 +95,12 @@ pub async fn subgraph(State(state): State<AppState>, Body(question): Body<Subgra
     within("hops", question.hops as usize, 1, 4)?;
     within("fanout", question.fanout as usize, 1, 100)?;
     within("seeds", question.seeds.len(), 1, 100)?;
+    let said = [
+        ("equal_time", question.equal_time.is_some()),
+        ("missing_time", question.missing_time.is_some()),
+        ("time_of", !question.time_of.is_empty()),
+    ];
+    of_a_cutoff(question.cutoff.is_some(), said)?;
     state
         .answer(move |state| {
             let view = state.view();
@@ -147,8 +151,8 @@ impl SubgraphQuestion {
             choice_of: of_relations(schema, "choice_of", &self.choice_of, |parameter, text| choice(parameter, text))?,
             listed: Listed::Once,
             cutoff: self.cutoff,
-            equal_time: self.equal_time,
-            missing_time: self.missing_time,
+            equal_time: self.equal_time.unwrap_or_default(),
+            missing_time: self.missing_time.unwrap_or_default(),
             time_of: times(schema, &self.time_of)?,
             seed: self.seed,
             ..SamplerConfig::new(Walk::neighbour([self.fanout]), relations(snapshot, self.relations.as_deref())?)

@@ -169,8 +169,14 @@ async fn bad_fields_of_a_question_for_a_subgraph_are_named() {
         (format!(r#"{{"seeds": [{good}], "choice": "top:cuont"}}"#), 422, "bad_parameter", "choice"),
         (format!(r#"{{"seeds": [{good}], "choice_of": {{"is_a": "latest"}}}}"#), 422, "bad_parameter", "choice_of.is_a"),
         (format!(r#"{{"seeds": [{good}], "listed": "twice"}}"#), 422, "bad_parameter", "listed"),
-        (format!(r#"{{"seeds": [{good}], "time_of": {{"gnee": null}}}}"#), 404, "unknown_type", "time_of.gnee"),
-        (format!(r#"{{"seeds": [{good}], "time_of": {{"cell": "tme"}}}}"#), 404, "unknown_attribute", "time_of.cell"),
+        (format!(r#"{{"seeds": [{good}], "missing_time": "drop"}}"#), 422, "bad_parameter", "missing_time"),
+        (format!(r#"{{"seeds": [{good}], "cutoff": 1, "time_of": {{"gnee": null}}}}"#), 404, "unknown_type", "time_of.gnee"),
+        (
+            format!(r#"{{"seeds": [{good}], "cutoff": 1, "time_of": {{"cell": "tme"}}}}"#),
+            404,
+            "unknown_attribute",
+            "time_of.cell",
+        ),
     ] {
         check(&body, post(&app, "/v1/subgraph", body.clone()).await, (status, code, Some(parameter)));
     }

@@ -7,7 +7,7 @@ use relata_schema::NodeTypeId;
 use serde::Deserialize;
 
 use super::bounds;
-use crate::routes::settings::within;
+use crate::routes::settings::{of_a_cutoff, within};
 use crate::{ApiError, lookup};
 
 /// Keys that a question names: some of a body's megabyte.
@@ -146,17 +146,12 @@ impl SampleQuestion {
                 );
             }
         }
-        let of_a_cutoff = [
+        let said = [
             ("equal_time", self.equal_time.is_some()),
             ("missing_time", self.missing_time.is_some()),
             ("time_of", !self.time_of.is_empty()),
         ];
-        match of_a_cutoff.into_iter().find(|(_, is_given)| *is_given) {
-            Some((parameter, _)) if self.cutoff.is_none() && self.cutoffs.is_none() => {
-                refused(parameter, "it without `cutoff` or `cutoffs`, expected one of them, which it belongs to")
-            }
-            _ => Ok(()),
-        }
+        of_a_cutoff(self.cutoff.is_some() || self.cutoffs.is_some(), said)
     }
 
     /// The subgraphs as a stream.
