@@ -10,8 +10,8 @@ use std::process::Command;
 
 use planted::Planted;
 use relata::embedding::{EmbeddingInfo, EmbeddingTable};
-use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
-use relata::export::{Matrix, Options, Selection, SymmetricEdges, to_anndata, to_graphml, to_parquet};
+use relata::export::subgraphs::{Drawing, Grouping, Shards, to_shards};
+use relata::export::{Matrix, Options, Selection, SymmetricEdges, TableFormat, to_anndata, to_graphml, to_parquet};
 use relata::sampler::{Listed, Sampler, SamplerConfig, Walk};
 use relata::snapshot::{EdgeColumn, Hit, Snapshot};
 use relata_ingest::{Manifest, run};
@@ -119,9 +119,9 @@ fn pytorch_geometric_trains_on_subgraphs() {
         let drawing = Drawing::new(sampler, 0, seeds.clone(), grouping, true).unwrap();
         to_shards(drawing, &place(name), Shards { format, rows: 100 }, QUIET).unwrap();
     };
-    write("subgraphs", &[6, 4], Grouping::Each, ShardFormat::Arrow);
-    write("subgraphs-parquet", &[6, 4], Grouping::Each, ShardFormat::Parquet);
-    write("all", &[u32::MAX], Grouping::Batch(11), ShardFormat::Arrow);
+    write("subgraphs", &[6, 4], Grouping::Each, TableFormat::Arrow);
+    write("subgraphs-parquet", &[6, 4], Grouping::Each, TableFormat::Parquet);
+    write("all", &[u32::MAX], Grouping::Batch(11), TableFormat::Arrow);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = [root.join("tests/export/pyg.py"), folder.path().to_owned(), root.join("README.md")];
     let checked = Command::new(python).args(script).output().unwrap();

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use relata_schema::{AttributeId, AttributeKind, Direction, RelationId};
 
+use crate::sampler::{EqualTime, MissingTime};
 use crate::snapshot::{EdgeColumn, Snapshot};
 use crate::task::ResolvedTask;
 use crate::{Error, Result};
@@ -20,8 +21,8 @@ const COUNTS_A_ROW: f64 = 10_000.0;
 /// * else, where it has a number: the number as it is;
 /// * else 1.
 ///
-/// Several edges to one far node add up. An edge whose count or number is missing, or that is later than the task's
-/// cutoff, is not there. The target, hidden attributes and hidden relations never enter, nor do other attributes of the
+/// Several edges to one far node add up. An edge whose count or number is missing, or whose own time the task's cutoff
+/// refuses, is not there. The target, hidden attributes and hidden relations never enter, nor do other attributes of the
 /// node itself: only its relations.
 #[derive(Clone, Debug)]
 pub struct Features {
@@ -57,14 +58,23 @@ impl Features {
                 }
             }
         }
-        let cutoff = task.task.context.cutoff.unwrap_or(i64::MAX);
+        let context = &task.task.context;
+        let last = match (context.cutoff, context.equal_time) {
+            (None, _) => i64::MAX,
+            (Some(cutoff), EqualTime::Keep) => cutoff,
+            (Some(cutoff), EqualTime::Drop) => cutoff.saturating_sub(1),
+        };
+        let drops_missing = context.cutoff.is_some() && context.missing_time == MissingTime::Drop;
         let mut columns: HashMap<(usize, u32), u32> = HashMap::new();
         let mut features = Self { columns: 0, offsets: vec![0], indices: Vec::new(), values: Vec::new() };
         let mut row: Vec<(u32, f64)> = Vec::new();
         for node in 0..snapshot.node_count(task.node_type) {
             for (block, (adjacency, meaning)) in blocks.iter().enumerate() {
                 row.clear();
-                for edge in adjacency.range_until(node, cutoff) {
+                for edge in adjacency.range_until(node, last) {
+                    if drops_missing && !adjacency.times.is_empty() && adjacency.times.get(edge).is_none() {
+                        continue;
+                    }
                     let value = match meaning {
                         Meaning::Count(values) | Meaning::Number(values) => values.get(edge).copied().unwrap_or(f32::NAN),
                         Meaning::Presence => 1.0,
@@ -296,6 +306,35 @@ mod tests {
         assert_eq!(cells("[context]\nrelations = [\"expresses\"]").unwrap().columns(), 2);
         let message = cells("hide = [\"expresses\", \"from_donor\"]").unwrap_err().to_string();
         assert!(message.contains("no edge at any cell"), "{message}");
+    }
+
+    /// A row has an edge of time 5, one of time 6 and one without a time.
+    #[test]
+    fn a_cutoff_does_with_equal_and_missing_times_what_the_task_says() {
+        let store = tempfile::tempdir().unwrap();
+        let text = "[node.a]\nattributes.kind = { kind = \"category\" }\n[node.b]\n[[relation]]\nname = \"r\"\nsource = \"a\"\n\
+                    target = \"b\"\nattributes.at = { kind = \"time\" }\n";
+        let schema = Schema::default().extended_by(text, "times.toml").unwrap();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        writer.nodes(schema.node_type("a").unwrap(), &["a".to_owned()]).unwrap();
+        writer.nodes(schema.node_type("b").unwrap(), &["b0", "b1", "b2"].map(String::from)).unwrap();
+        let times = vec![5, 6, i64::MIN];
+        let edges = EdgeData { sources: vec![0; 3], targets: vec![0, 1, 2], times, ..EdgeData::default() };
+        writer.relation(schema.relation("r").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        for (context, columns) in [
+            ("", 3),
+            ("missing_time = \"drop\"", 3),
+            ("cutoff = 6", 3),
+            ("cutoff = 5", 2),
+            ("cutoff = 6\nequal_time = \"drop\"", 2),
+            ("cutoff = 6\nmissing_time = \"drop\"", 2),
+            ("cutoff = 6\nmissing_time = \"drop\"\nequal_time = \"drop\"", 1),
+        ] {
+            let task = format!("[task]\nnode = \"a\"\ntarget = \"kind\"\n[context]\n{context}");
+            assert_eq!(features(&snapshot, &task).unwrap().columns(), columns, "{context}");
+        }
     }
 
     #[test]

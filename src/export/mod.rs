@@ -5,6 +5,7 @@
 //! * [`to_graphml`]: some of it, or all, as one graph for networkx, Gephi and Cytoscape.
 //! * [`to_anndata`]: one relation as a matrix (cells × genes) with what is known of its rows and columns.
 //! * [`subgraphs`]: what a sampler draws of it, as shards or a stream for other programs to learn from.
+//! * [`negatives`]: edges of a relation, and beside each some pairs that are none.
 //!
 //! **Invariants:** what is written appears whole or not at all, and memory is bounded: a batch of rows or edges, beside what
 //! a format keeps of each node while it is written.
@@ -14,9 +15,11 @@ mod edges;
 mod graphml;
 mod hdf5;
 mod manifest;
+pub mod negatives;
 mod output;
 mod parquet;
 pub mod subgraphs;
+mod table;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,7 @@ use serde::Serialize;
 pub use anndata::{Matrix, to_anndata};
 pub use graphml::{Selection, SymmetricEdges, to_graphml};
 pub use parquet::to_parquet;
+pub use table::TableFormat;
 
 /// How an export is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +64,7 @@ pub struct Exported {
 pub struct Part {
     /// `nodes/gene.parquet`, `part-00000.arrow`, `gene`, `obs`.
     pub name: String,
-    /// Nodes, edges, subgraphs or stored entries of a matrix.
+    /// Nodes, edges, subgraphs, pairs or stored entries of a matrix.
     pub rows: u64,
 }
 

@@ -1,5 +1,10 @@
-use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId, Schema};
+use std::str::FromStr;
+
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
+
+use super::steps::setting;
+use crate::{Error, Result};
 
 /// How subgraphs are drawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +171,47 @@ impl SamplerConfig {
             seed: 0,
         }
     }
+
+    /// An entry of [`time_of`](Self::time_of), by names: of a node type, one of its time attributes, or none.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with the nearest name for a type or attribute that the schema does not have; [`Error::Setting`] for an
+    /// attribute that is no time.
+    pub fn named_time(schema: &Schema, node_type: &str, attribute: Option<&str>) -> Result<(NodeTypeId, Option<AttributeId>)> {
+        let id = schema.node_type(node_type)?;
+        let Some(name) = attribute else { return Ok((id, None)) };
+        let attribute = schema.node_attribute(id, name)?;
+        let known = &schema.node(id).attributes;
+        match known[attribute.index()].kind {
+            AttributeKind::Time => Ok((id, Some(attribute))),
+            kind => {
+                let times = known.iter().filter(|known| known.kind == AttributeKind::Time).map(|known| known.name.as_str());
+                let expected = match times.collect::<Vec<_>>().as_slice() {
+                    [] => format!("a time, of which {node_type} has none"),
+                    times => format!("a time of {node_type}: {}", times.join(", ")),
+                };
+                Err(setting(format!("time_of {node_type}"), format!("`{name}`, a {kind}"), expected))
+            }
+        }
+    }
+}
+
+/// As commands and questions write it: `uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`.
+impl FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            None if text == "uniform" => Ok(Self::Uniform),
+            None if text == "latest" => Ok(Self::Latest),
+            Some(("weighted", name)) if !name.is_empty() => Ok(Self::Weighted(name.to_owned())),
+            Some(("top", name)) if !name.is_empty() => Ok(Self::Top(name.to_owned())),
+            _ => {
+                let expected = "`uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`".to_owned();
+                Err(setting("choice", format!("`{text}`"), expected))
+            }
+        }
+    }
 }
 
 impl Walk {
@@ -187,6 +233,45 @@ impl Costs {
         Self {
             nodes: schema.node_types().iter().map(|node_type| cost(node_type.attributes.len())).collect(),
             edges: schema.relations().iter().map(|relation| cost(relation.attributes.len())).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_read_from_its_text() {
+        for (text, expected) in [
+            ("uniform", Choice::Uniform),
+            ("latest", Choice::Latest),
+            ("weighted:score", Choice::Weighted("score".to_owned())),
+            ("top:a:b", Choice::Top("a:b".to_owned())),
+        ] {
+            assert_eq!(text.parse::<Choice>().unwrap(), expected);
+        }
+        for text in ["", "top", "top:", "weighted:", "Latest", "latest:day", "first:score"] {
+            let error = text.parse::<Choice>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("choice: found `{text}`, expected `uniform`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_found_by_its_names() {
+        let schema = Schema::biology();
+        let cell = schema.node_type("cell").unwrap();
+        let found = SamplerConfig::named_time(&schema, "cell", Some("time")).unwrap();
+        assert_eq!(found, (cell, Some(schema.node_attribute(cell, "time").unwrap())));
+        assert_eq!(SamplerConfig::named_time(&schema, "cell", None).unwrap(), (cell, None));
+        for (node_type, attribute, expected) in [
+            ("cel", "time", "did you mean `cell`"),
+            ("cell", "tme", "did you mean `time`"),
+            ("cell", "celltype", "time_of cell: found `celltype`, a category, expected a time of cell: time"),
+            ("gene", "length", "time_of gene: found `length`, a count, expected a time, of which gene has none"),
+        ] {
+            let error = SamplerConfig::named_time(&schema, node_type, Some(attribute)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}, expected: {expected}");
         }
     }
 }

@@ -551,3 +551,105 @@ fn what_cannot_be_is_named() {
         assert_eq!(sampler.sample_each(&[hit], 0).unwrap_err().to_string(), error);
     }
 }
+
+/// A random graph with hubs, of which two relations are steps of the hierarchy.
+fn leveled() -> Plain {
+    let mut plain = medium();
+    plain.relations[0].contains = true;
+    plain.relations[2].contains = true;
+    plain
+}
+
+#[test]
+fn every_walk_choice_and_list_is_the_same_on_any_number_of_threads_and_opened_again() {
+    let plain = leveled();
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = plain.write(folder.path());
+    let seeds: Vec<Hit> = (0..60).map(|node| seed(0, node * 5)).chain((0..40).map(|node| seed(1, node * 3))).collect();
+    let dated: Vec<(Hit, i64)> = seeds.iter().copied().zip((0..50).cycle()).collect();
+    let base = SamplerConfig { cutoff: Some(49), seed: 5, ..SamplerConfig::new(Walk::neighbour([4, 3]), plain.all()) };
+    let by = |choice: Choice| SamplerConfig { choice, ..base.clone() };
+    let weight = || "weight".to_owned();
+    let hierarchy = Walk::Hierarchy { up: vec![20, 10], down: vec![15, 10] };
+    // More walks than a thread takes at a time.
+    let retrieval = Some(Retrieval { walks: 2_500, steps: 6, rows: 5 });
+    let cases = [
+        ("neighbour", base.clone()),
+        ("hierarchy", SamplerConfig { walk: hierarchy.clone(), ..base.clone() }),
+        ("hierarchy with retrieved rows", SamplerConfig { walk: hierarchy, retrieval, ..base.clone() }),
+        ("retrieved rows", SamplerConfig { retrieval, ..base.clone() }),
+        ("weighted", by(Choice::Weighted(weight()))),
+        ("latest", by(Choice::Latest)),
+        ("top", by(Choice::Top(weight()))),
+        ("induced", SamplerConfig { listed: Listed::Induced, ..base.clone() }),
+        ("once", SamplerConfig { listed: Listed::Once, ..base.clone() }),
+    ];
+    let mut earlier: Vec<(&str, Vec<Subgraph>)> = Vec::new();
+    for (name, config) in cases {
+        let drawn = |sampler: &Sampler| {
+            let batches: Vec<&[Hit]> = seeds.chunks(7).collect();
+            let each = sampler.sample_each(&seeds, 3).unwrap();
+            let until = sampler.sample_each_until(&dated, 3).unwrap();
+            (each, until, sampler.sample_batches(&batches, 3).unwrap(), sampler.sample(&seeds, 3).unwrap())
+        };
+        let expected = drawn(&Sampler::new(&snapshot, config.clone()).unwrap());
+        let again = Sampler::new(&Snapshot::current(folder.path()).unwrap(), config.clone()).unwrap();
+        for threads in [1, 2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| drawn(&again)) == expected, "{name}, {threads} threads");
+        }
+        // A seed's own subgraph has nothing to do with the others, and its cutoff is as one of the configuration.
+        for at in (0..seeds.len()).step_by(13) {
+            let alone = SamplerConfig { cutoff: Some(dated[at].1), ..config.clone() };
+            let alone = Sampler::new(&snapshot, alone).unwrap().sample(&seeds[at..=at], 3).unwrap();
+            assert_eq!(alone, expected.1[at], "{name}");
+        }
+        let edges: usize = expected.0.iter().map(|subgraph| subgraph.edges.len()).sum();
+        assert!(edges > seeds.len(), "{name}: {edges} edges");
+        assert_eq!(expected.0.iter().any(|subgraph| !subgraph.retrieved.is_empty()), config.retrieval.is_some(), "{name}");
+        // What is asked for changes something.
+        assert!(earlier.iter().all(|(_, other)| *other != expected.0), "{name} is as one of those before");
+        earlier.push((name, expected.0));
+    }
+}
+
+#[test]
+fn batches_and_negatives_are_the_same_on_any_number_of_threads_and_opened_again() {
+    let plain = leveled();
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = plain.write(folder.path());
+    let balances = [None, Some(Balance::Classes((0..300).map(|at| if at % 7 == 0 { 1 } else { at % 2 * 2 }).collect()))];
+    let positives: Vec<(u32, u32)> =
+        plain.edges.iter().filter(|edge| edge.relation == 0).map(|edge| (edge.source, edge.target)).collect();
+    let drawn = |snapshot: &Snapshot| {
+        let mut batches: Vec<Vec<Hit>> = Vec::new();
+        for balance in &balances {
+            let config = EpochConfig { balance: balance.clone(), seed: 3, ..EpochConfig::new(16) };
+            let epochs = Epochs::new(snapshot, Seeds::all(snapshot, seed(0, 0).node_type), config).unwrap();
+            for epoch in 0..3 {
+                batches.extend((0..epochs.batches()).map(|number| epochs.batch(epoch, number)));
+            }
+        }
+        let walk = Walk::Hierarchy { up: vec![9], down: vec![9] };
+        let sampler = Sampler::new(snapshot, SamplerConfig::new(walk, plain.all())).unwrap();
+        let subgraphs = sampler.sample_batches(&batches, 1).unwrap();
+        let mut pairs = Vec::new();
+        for corrupt in [Corrupt::Source, Corrupt::Target, Corrupt::Either] {
+            for by in [EndWeight::Uniform, EndWeight::WORD2VEC] {
+                let config = NegativeConfig { per_positive: 3, corrupt, by, seed: 9, ..NegativeConfig::new(RelationId(0)) };
+                pairs.push(Negatives::new(snapshot, config).unwrap().draw(&positives, 2).unwrap());
+            }
+        }
+        (batches, subgraphs, pairs)
+    };
+    let expected = drawn(&snapshot);
+    // Each seed once an epoch.
+    let mut first: Vec<u32> = expected.0[..19].iter().flatten().map(|hit| hit.node).collect();
+    first.sort_unstable();
+    assert_eq!(first, (0..300).collect::<Vec<_>>());
+    for threads in [1, 2, 7] {
+        let again = Snapshot::current(folder.path()).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(|| drawn(&again)) == expected, "{threads} threads");
+    }
+}

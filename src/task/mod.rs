@@ -39,7 +39,7 @@ use toml::Spanned;
 
 pub use guard::Guard;
 pub use model::{AttentionKind, ModelConfig, Start, TrainConfig};
-pub use sampling::ContextConfig;
+pub use sampling::{ContextConfig, TimeOf};
 pub use split::{Fold, Labels, folds, labels};
 
 use crate::Result;
@@ -180,6 +180,8 @@ pub struct ResolvedTask {
     pub hidden_relations: Vec<RelationId>,
     /// Relations that the walk may follow.
     pub relations: Vec<RelationId>,
+    /// Which time attribute of a node type says since when its nodes have been there, where the context says it.
+    pub time_of: Vec<(NodeTypeId, Option<AttributeId>)>,
     /// What the members of a group share, if the split is by groups.
     pub group: Option<GroupBy>,
 }
@@ -238,7 +240,8 @@ impl Task {
                 .collect::<Result<Vec<_>>>()?,
         };
         let relations = relations.into_iter().filter(|id| !hidden_relations.contains(id)).collect();
-        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, group })
+        let time_of = self.context.times(text, file, schema)?;
+        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, time_of, group })
     }
 }
 

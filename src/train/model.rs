@@ -7,7 +7,7 @@ use crate::embedding::{EmbeddingInfo, EmbeddingTable};
 use crate::layout::layout;
 use crate::model::{RelationalTransformer, Shape, floats};
 use crate::sampler::random::Key;
-use crate::sampler::{Sampler, SamplerConfig, Walk};
+use crate::sampler::{Sampler, Walk};
 use crate::snapshot::Snapshot;
 use crate::task::ResolvedTask;
 use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary};
@@ -65,9 +65,7 @@ pub(super) fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Sample
         width_of,
         costs: Columns::of(snapshot, task).costs(),
     };
-    let config =
-        SamplerConfig { cutoff: context.cutoff, seed: task.task.train.seed, ..SamplerConfig::new(walk, task.relations.clone()) };
-    Sampler::new(snapshot, config)
+    Sampler::new(snapshot, task.sampler_config(walk))
 }
 
 /// The shape of the model that a vocabulary and a task ask for.

@@ -77,6 +77,23 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadParameter, message).at(parameter)
     }
 
+    /// What the library refuses of a body: 422, at the field, or else at what it calls by the first word of its name.
+    /// Anything else is the server's own failure.
+    pub fn bad_setting(field: Option<&str>, error: relata::Error) -> Self {
+        match (field, error) {
+            (Some(field), relata::Error::Setting { found, expected, .. }) => {
+                Self::bad_field(field, format!("{field}: found {found}, expected {expected}"))
+            }
+            (None, error @ relata::Error::Setting { .. }) => {
+                let message = error.to_string();
+                let name: String = message.chars().take_while(|letter| letter.is_ascii_lowercase() || *letter == '_').collect();
+                Self::bad_field(&name, message)
+            }
+            (Some(field), relata::Error::Located(error)) => Self::bad_field(field, format!("{field}: {error}")),
+            (_, other) => Self::internal(other),
+        }
+    }
+
     /// The body is no JSON at all: 400.
     pub fn malformed_body(message: impl Display) -> Self {
         Self::bad_query("body", format!("the body is not JSON: {message}"))

@@ -8,6 +8,7 @@ mod embed;
 mod evaluate;
 mod export;
 mod info;
+mod negatives;
 mod path;
 mod repair;
 mod sample;
@@ -47,6 +48,8 @@ enum Command {
     Repair(Whole),
     /// Draw subgraphs around seed nodes
     Sample(Box<sample::Args>),
+    /// Write edges of a relation, and beside each some pairs of nodes that are none
+    Negatives(negatives::Args),
     /// Find the shortest paths between two nodes
     Path(path::Args),
     /// Train a model on a task
@@ -83,6 +86,7 @@ impl Command {
             Self::Check(Whole { store, quiet }) => check::run(&store, quiet),
             Self::Repair(Whole { store, quiet }) => repair::run(&store, quiet),
             Self::Sample(args) => args.run(),
+            Self::Negatives(args) => args.run(),
             Self::Path(args) => args.run(),
             Self::Train(args) => args.run(),
             Self::Evaluate(args) => args.run(),
@@ -136,13 +140,15 @@ mod tests {
     fn no_command_answers_from_a_damaged_snapshot() {
         let store = store();
         let out = store.path().join("out");
-        let commands: [&[&str]; 6] = [
+        let pairs = store.path().join("out.parquet");
+        let commands: [&[&str]; 7] = [
             &["sample", "--type", "cell", "--key", "c1"],
             &["path", "c1", "g1"],
             &["export", "--quiet", "--format", "parquet", "--out", out.to_str().unwrap()],
             &["export", "--quiet", "--format", "graphml", "--out", out.to_str().unwrap()],
             &["export", "--quiet", "--format", "h5ad", "--out", out.to_str().unwrap()],
             &["sample", "--quiet", "--type", "cell", "--all", "--out", out.to_str().unwrap()],
+            &["negatives", "--quiet", "--relation", "expresses", "--out", pairs.to_str().unwrap()],
         ];
         let run = |command: &[&str]| {
             let store = ["--store", store.path().to_str().unwrap()];
@@ -165,7 +171,7 @@ mod tests {
             for command in commands.into_iter().chain([&of_id[..]]) {
                 let refused = run(command).unwrap_err().to_string();
                 assert!(refused.contains("is damaged"), "{command:?} with byte {at} changed: {refused}");
-                assert!(!out.exists());
+                assert!(!out.exists() && !pairs.exists());
             }
         }
         assert!(damages > 20, "{damages} of {} bytes", whole.len());

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use relata_schema::NodeTypeId;
 
 use super::{Row, SubgraphTable};
-use crate::sampler::{Sampler, Subgraph};
+use crate::sampler::{Choice, Listed, Sampler, SamplerConfig, Subgraph};
 use crate::snapshot::Hit;
 use crate::{Error, Result};
 
@@ -12,6 +12,10 @@ use crate::{Error, Result};
 const TOGETHER: usize = 1 << 18;
 /// Subgraphs that are drawn at once, at most.
 const MOST: usize = 1 << 13;
+/// The same of those whose nodes' whole rows are looked at, so that what is drawn at once does not take long.
+const MOST_OF_ROWS: usize = 1 << 10;
+/// Steps of random walks that take about as long as drawing and writing a node or an edge.
+const STEPS: u64 = 1 << 4;
 /// The first ones tell how large they are; from then on at most so many times as many as before.
 const GROWTH: usize = 8;
 
@@ -31,6 +35,8 @@ pub struct Drawing {
     sampler: Sampler,
     draw: u64,
     seeds: Vec<Hit>,
+    /// Of each seed, where it has one of its own in place of the configuration's.
+    cutoffs: Option<Vec<i64>>,
     grouping: Grouping,
     table: SubgraphTable,
     /// Subgraphs drawn so far, and their nodes and edges.
@@ -48,10 +54,6 @@ impl Drawing {
     /// # Errors
     /// [`Error::Setting`] for no seeds, for seeds of more than one type, and for a batch of none.
     pub fn new(sampler: Sampler, draw: u64, seeds: Vec<Hit>, grouping: Grouping, with_keys: bool) -> Result<Self> {
-        let setting = |setting: &str, found: &str, expected: &str| {
-            let [setting, found, expected] = [setting, found, expected].map(str::to_owned);
-            Err(Error::Setting { setting, found, expected })
-        };
         let Some(&Hit { node_type, .. }) = seeds.first() else { return setting("seeds", "none", "one at least") };
         if seeds.iter().any(|seed| seed.node_type != node_type) {
             return setting("seeds", "nodes of several types", "nodes of one type");
@@ -61,7 +63,31 @@ impl Drawing {
         }
         sampler.check(&seeds)?;
         let table = SubgraphTable::new(&sampler, draw, node_type, with_keys);
-        Ok(Self { sampler, draw, seeds, grouping, table, drawn: 0, nodes: 0, edges: 0, together: 1 })
+        let cutoffs = None;
+        Ok(Self { sampler, draw, seeds, cutoffs, grouping, table, drawn: 0, nodes: 0, edges: 0, together: 1 })
+    }
+
+    /// The same, each seed with a cutoff of its own, in their order. That of the sampler's configuration is then
+    /// the latest of them: without one it would not have looked at what times there are.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for seeds that share a subgraph, for more or fewer cutoffs than seeds, and for another cutoff of the
+    /// configuration.
+    pub fn until(self, cutoffs: Vec<i64>) -> Result<Self> {
+        if self.grouping != Grouping::Each {
+            return setting("cutoffs", "seeds that share a subgraph", "a subgraph around each");
+        }
+        if cutoffs.len() != self.seeds.len() {
+            let expected = format!("{}, one for each seed", self.seeds.len());
+            return setting("cutoffs", &cutoffs.len().to_string(), &expected);
+        }
+        let (found, latest) = (self.sampler.config().cutoff, cutoffs.iter().max());
+        if found.as_ref() != latest {
+            let shown = |cutoff: Option<&i64>| cutoff.map_or("none".to_owned(), i64::to_string);
+            let expected = format!("{}, the latest of the seeds' own", shown(latest));
+            return setting("cutoff", &shown(found.as_ref()), &expected);
+        }
+        Ok(Self { cutoffs: Some(cutoffs), ..self })
     }
 
     /// The same, with a table that shows what a guard lets show: see [`SubgraphTable::showing`].
@@ -88,6 +114,11 @@ impl Drawing {
     /// How seeds make subgraphs.
     pub fn grouping(&self) -> Grouping {
         self.grouping
+    }
+
+    /// The seeds' own cutoffs, where they have some.
+    pub fn cutoffs(&self) -> Option<&[i64]> {
+        self.cutoffs.as_deref()
     }
 
     /// The draw's number.
@@ -130,14 +161,19 @@ impl Drawing {
         }
         let count = self.together.min(usize::try_from(left).unwrap_or(usize::MAX));
         let subgraphs = self.sample(count)?;
-        let cutoff = self.sampler.config().cutoff;
-        let rows: Vec<Row<'_>> =
-            (self.drawn..).zip(&subgraphs).map(|(number, subgraph)| Row { number, subgraph, cutoff }).collect();
+        let config = self.sampler.config();
+        let cutoff = |at: usize| self.cutoffs.as_ref().map_or(config.cutoff, |cutoffs| cutoffs.get(at).copied());
+        let rows: Vec<Row<'_>> = (self.drawn..)
+            .zip(&subgraphs)
+            .map(|(number, subgraph)| Row { number, subgraph, cutoff: cutoff(number as usize) })
+            .collect();
         let batch = self.table.batch(&rows)?;
         let nodes: usize = subgraphs.iter().map(|subgraph| subgraph.nodes.len()).sum();
         let edges: usize = subgraphs.iter().map(|subgraph| subgraph.edges.len()).sum();
-        let fitting = (TOGETHER * count / (nodes + edges).max(1)).min(self.together * GROWTH);
-        self.together = fitting.clamp(1, MOST);
+        let walked = subgraphs.iter().map(|subgraph| steps(config, subgraph)).sum::<u64>() / STEPS;
+        let most = if looks_at_rows(config) { MOST_OF_ROWS } else { MOST };
+        let fitting = (TOGETHER * count / (nodes + edges + walked as usize).max(1)).min(self.together * GROWTH);
+        self.together = fitting.clamp(1, most);
         self.drawn += count as u64;
         self.nodes += nodes as u64;
         self.edges += edges as u64;
@@ -147,11 +183,33 @@ impl Drawing {
     fn sample(&self, count: usize) -> Result<Vec<Subgraph>> {
         let start = self.drawn as usize;
         match self.grouping {
-            Grouping::Each => self.sampler.sample_each(&self.seeds[start..start + count], self.draw),
+            Grouping::Each => {
+                let seeds = &self.seeds[start..start + count];
+                let Some(cutoffs) = &self.cutoffs else { return self.sampler.sample_each(seeds, self.draw) };
+                let seeds: Vec<(Hit, i64)> = seeds.iter().copied().zip(cutoffs[start..].iter().copied()).collect();
+                self.sampler.sample_each_until(&seeds, self.draw)
+            }
             Grouping::Batch(seeds) => {
                 let batches: Vec<&[Hit]> = self.seeds.chunks(seeds as usize).skip(start).take(count).collect();
                 self.sampler.sample_batches(&batches, self.draw)
             }
         }
     }
+}
+
+fn setting<T>(setting: &str, found: &str, expected: &str) -> Result<T> {
+    let [setting, found, expected] = [setting, found, expected].map(str::to_owned);
+    Err(Error::Setting { setting, found, expected })
+}
+
+/// Steps of the random walks from a subgraph's seeds.
+fn steps(config: &SamplerConfig, subgraph: &Subgraph) -> u64 {
+    let each = config.retrieval.map_or(0, |retrieval| u64::from(retrieval.walks) * u64::from(retrieval.steps));
+    each * subgraph.seeds.len() as u64
+}
+
+/// Whether nodes' edges are looked at that are not drawn.
+fn looks_at_rows(config: &SamplerConfig) -> bool {
+    let mut choices = std::iter::once(&config.choice).chain(config.choice_of.iter().map(|(_, choice)| choice));
+    config.listed == Listed::Induced || choices.any(|choice| matches!(choice, Choice::Weighted(_) | Choice::Top(_)))
 }

@@ -10,7 +10,7 @@
 //! | `seed_type` | string | the node type of its seeds |
 //! | `seeds` | list of uint32 | for each seed that was asked for, its place in the nodes of that type |
 //! | `retrieved` | list of uint32 | the same of the rows that were retrieved beside the seeds, the most alike first |
-//! | `cutoff` | int64 | nothing later was taken; null without a cutoff |
+//! | `cutoff` | int64 | nothing later was taken; null without a cutoff; of [seeds with cutoffs of their own](Drawing::until), the seed's |
 //! | `target` | list | the last column, only where it is [asked](SubgraphTable::asking) for: the seeds' own values of an attribute |
 //! | `T.node` | list of uint32 | for each node of type `T` in order of discovery, its number in the snapshot |
 //! | `T.hop` | list of uint16 | steps from the nearest seed; 0 for the seeds and the rows retrieved |
@@ -45,6 +45,8 @@
 //!
 //! That of an attribute's field says its kind, and its unit and description where it has them.
 //!
+//! Where seeds have cutoffs of their own, the configuration's is the latest of them, and `own_cutoffs` in the manifest is true.
+//!
 //! **Invariants:** a value that a guard ([`SubgraphTable::showing`]) hides, or a node's time that is later than the subgraph's
 //! cutoff, is null and nowhere in the bytes. Rows, and which shard each is in, depend on the snapshot, the configuration, the
 //! seeds and the draw, not on threads.
@@ -59,6 +61,6 @@ mod table;
 mod tests;
 
 pub use drawing::{Drawing, Grouping};
-pub use shards::{ShardFormat, Shards, to_shards};
+pub use shards::{Shards, to_shards};
 pub use stream::ArrowStream;
 pub use table::{Row, SubgraphTable};

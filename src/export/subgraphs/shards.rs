@@ -1,55 +1,27 @@
 //! A folder of shards: files of subgraphs, and a manifest.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use arrow_array::RecordBatch;
-use arrow_ipc::writer::FileWriter;
-use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 
 use super::table::titles;
 use super::{Drawing, Grouping};
 use crate::export::output::Output;
-use crate::export::parquet::refused;
-use crate::export::{Exported, Options};
+use crate::export::table::TableWriter;
+use crate::export::{Exported, Options, TableFormat};
 use crate::sampler::SamplerConfig;
 use crate::{Error, Result, progress};
 
 const MANIFEST: &str = "manifest.json";
-/// Bytes of a row group, at most: it is held in memory until it is whole.
-const ROW_GROUP_BYTES: usize = 64 << 20;
 
 /// In which format shards are, and how many subgraphs one has.
 #[derive(Clone, Copy, Debug)]
 pub struct Shards {
     /// Of each file.
-    pub format: ShardFormat,
+    pub format: TableFormat,
     /// Subgraphs of a shard; the last one has what is left.
     pub rows: u64,
-}
-
-/// The format of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShardFormat {
-    /// An Arrow IPC file, uncompressed, which readers map into memory: `pyarrow.ipc.open_file`.
-    Arrow,
-    /// Parquet, compressed with zstd: smaller, and slower to read.
-    Parquet,
-}
-
-impl ShardFormat {
-    /// `arrow` or `parquet`, which is the files' extension too.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Arrow => "arrow",
-            Self::Parquet => "parquet",
-        }
-    }
 }
 
 /// `manifest.json`.
@@ -62,6 +34,8 @@ struct Manifest<'d> {
     seeds: usize,
     grouping: Grouping,
     draw: u64,
+    /// Whether seeds have cutoffs of their own: the latest is that of `sampler`.
+    own_cutoffs: bool,
     sampler: &'d SamplerConfig,
     /// Names by the numbers in `sampler`.
     node_types: Vec<&'d str>,
@@ -92,7 +66,7 @@ pub fn to_shards(mut drawing: Drawing, out: &Path, shards: Shards, options: Opti
     }
     let snapshot = drawing.sampler().snapshot().clone();
     // An earlier one may be of either format.
-    let earlier = [ShardFormat::Parquet, ShardFormat::Arrow].map(|format| name(0, format));
+    let earlier = [TableFormat::Parquet, TableFormat::Arrow].map(|format| name(0, format));
     let mark = earlier.iter().find(|first| out.join(first).exists()).unwrap_or(&earlier[0]);
     let output = Output::folder(out, &[MANIFEST, mark], options)?;
     let mut exported = Exported::new(shards.format.name(), out, &snapshot);
@@ -102,7 +76,7 @@ pub fn to_shards(mut drawing: Drawing, out: &Path, shards: Shards, options: Opti
         let file = name(written.len(), shards.format);
         bar.set_message(file.clone());
         let before = drawing.drawn();
-        let mut writer = Writer::create(output.path().join(&file), drawing.table().schema(), shards.format)?;
+        let mut writer = TableWriter::create(output.path().join(&file), drawing.table().schema(), shards.format)?;
         while let Some(batch) = drawing.next_batch(shards.rows - (drawing.drawn()[0] - before[0]))? {
             writer.write(&batch)?;
             bar.inc(batch.num_rows() as u64);
@@ -120,11 +94,11 @@ pub fn to_shards(mut drawing: Drawing, out: &Path, shards: Shards, options: Opti
     Ok(exported)
 }
 
-fn name(number: usize, format: ShardFormat) -> String {
+fn name(number: usize, format: TableFormat) -> String {
     format!("part-{number:05}.{}", format.name())
 }
 
-fn manifest(drawing: &Drawing, format: ShardFormat, shards: Vec<Shard>) -> String {
+fn manifest(drawing: &Drawing, format: TableFormat, shards: Vec<Shard>) -> String {
     let (sampler, snapshot) = (drawing.sampler(), drawing.sampler().snapshot());
     let (node_types, relations) = titles(snapshot.schema());
     let [subgraphs, nodes, edges] = drawing.drawn();
@@ -136,6 +110,7 @@ fn manifest(drawing: &Drawing, format: ShardFormat, shards: Vec<Shard>) -> Strin
         seeds: drawing.seeds(),
         grouping: drawing.grouping(),
         draw: drawing.draw(),
+        own_cutoffs: drawing.cutoffs().is_some(),
         sampler: sampler.config(),
         node_types,
         relations,
@@ -145,49 +120,4 @@ fn manifest(drawing: &Drawing, format: ShardFormat, shards: Vec<Shard>) -> Strin
         shards,
     };
     serde_json::to_string_pretty(&manifest).expect("numbers and texts are JSON") + "\n"
-}
-
-/// A shard that is being written.
-struct Writer {
-    path: PathBuf,
-    open: Open,
-}
-
-enum Open {
-    Arrow(Box<FileWriter<BufWriter<File>>>),
-    Parquet(Box<ArrowWriter<BufWriter<File>>>),
-}
-
-impl Writer {
-    fn create(path: PathBuf, schema: &SchemaRef, format: ShardFormat) -> Result<Self> {
-        let file = BufWriter::new(File::create(&path).map_err(Error::io(&path, "cannot write the shard"))?);
-        let open = match format {
-            ShardFormat::Arrow => {
-                Open::Arrow(Box::new(FileWriter::try_new(file, schema).map_err(|error| refused(&path, error))?))
-            }
-            ShardFormat::Parquet => {
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                    .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-                    .build();
-                let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
-                Open::Parquet(Box::new(writer.map_err(|error| refused(&path, error))?))
-            }
-        };
-        Ok(Self { path, open })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        match &mut self.open {
-            Open::Arrow(writer) => writer.write(batch).map_err(|error| refused(&self.path, error)),
-            Open::Parquet(writer) => writer.write(batch).map_err(|error| refused(&self.path, error)),
-        }
-    }
-
-    fn close(self) -> Result<()> {
-        match self.open {
-            Open::Arrow(mut writer) => writer.finish().map_err(|error| refused(&self.path, error)),
-            Open::Parquet(writer) => writer.close().map(drop).map_err(|error| refused(&self.path, error)),
-        }
-    }
 }

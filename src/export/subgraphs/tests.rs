@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, Interval, NodeTypeId, RelationId, Schema, Strand, Value};
 
 use super::*;
-use crate::export::Options;
+use crate::export::{Options, TableFormat};
 use crate::sampler::random::{Key, Random};
 use crate::sampler::{Costs, EqualTime, Listed, Sampler, SamplerConfig, Subgraph, Walk};
 use crate::snapshot::{EdgeColumn, EdgeData, Hit, Snapshot, SnapshotWriter};
@@ -286,7 +286,7 @@ fn shards_hold_what_the_sampler_draws() {
         let folder = tempfile::tempdir().unwrap();
         let snapshot = store(&folder.path().join("s.relata"), seed);
         let grouping = if seed % 4 < 2 { Grouping::Each } else { Grouping::Batch(7) };
-        let format = if seed % 8 < 4 { ShardFormat::Arrow } else { ShardFormat::Parquet };
+        let format = if seed % 8 < 4 { TableFormat::Arrow } else { TableFormat::Parquet };
         let drawing = drawing(&snapshot, seed, grouping);
         let expected = subgraphs(&drawing, &snapshot, grouping);
         let out = folder.path().join("out");
@@ -418,19 +418,19 @@ fn shards_replace_nothing_unasked_and_nothing_but_shards() {
     let snapshot = store(&folder.path().join("s.relata"), 0);
     let out = folder.path().join("out");
     let write = |format, rows, options| to_shards(drawing(&snapshot, 0, Grouping::Each), &out, Shards { format, rows }, options);
-    write(ShardFormat::Arrow, 10, QUIET).unwrap();
+    write(TableFormat::Arrow, 10, QUIET).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.arrow", "part-00001.arrow", "part-00002.arrow"]);
-    let refused = write(ShardFormat::Parquet, 100, QUIET).unwrap_err().to_string();
+    let refused = write(TableFormat::Parquet, 100, QUIET).unwrap_err().to_string();
     assert!(refused.contains("out") && refused.contains("--overwrite"), "{refused}");
-    write(ShardFormat::Parquet, 100, AGAIN).unwrap();
+    write(TableFormat::Parquet, 100, AGAIN).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.parquet"]);
-    write(ShardFormat::Arrow, 100, AGAIN).unwrap();
+    write(TableFormat::Arrow, 100, AGAIN).unwrap();
     assert_eq!(names(&out), ["manifest.json", "part-00000.arrow"]);
     fs::remove_file(out.join("part-00000.arrow")).unwrap();
     fs::write(out.join("thesis.txt"), "years").unwrap();
-    assert!(write(ShardFormat::Arrow, 100, AGAIN).unwrap_err().to_string().contains("no export"));
+    assert!(write(TableFormat::Arrow, 100, AGAIN).unwrap_err().to_string().contains("no export"));
     assert_eq!(names(&out), ["manifest.json", "thesis.txt"]);
-    assert!(write(ShardFormat::Arrow, 0, AGAIN).unwrap_err().to_string().contains("the rows of a shard: found 0"));
+    assert!(write(TableFormat::Arrow, 0, AGAIN).unwrap_err().to_string().contains("the rows of a shard: found 0"));
     assert_eq!(names(folder.path()), ["out", "s.relata"]);
 }
 
@@ -459,4 +459,37 @@ fn what_cannot_be_drawn_is_said_before_anything_is() {
     let foreign = Subgraph { seeds: vec![], ..foreign };
     let error = table.batch(&[Row { number: 0, subgraph: &foreign, cutoff: None }]).unwrap_err().to_string();
     assert!(error.contains("found c, expected types that the sampler reaches"), "{error}");
+}
+
+#[test]
+fn seeds_have_cutoffs_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = store(folder.path(), 4);
+    let seeds = seeds(&snapshot, "a");
+    let cutoffs: Vec<i64> = (0..seeds.len() as i64).map(|at| at % 9 - 1).collect();
+    let with = |cutoff, grouping| {
+        let config = SamplerConfig { cutoff, ..config(&snapshot, 4) };
+        Drawing::new(Sampler::new(&snapshot, config).unwrap(), 4, seeds.clone(), grouping, true).unwrap()
+    };
+    let mut drawing = with(Some(7), Grouping::Each).until(cutoffs.clone()).unwrap();
+    let mut at = 0;
+    while let Some(batch) = drawing.next_batch(u64::MAX).unwrap() {
+        for row in 0..batch.num_rows() {
+            // What the seed alone is with a configuration that has its cutoff.
+            let alone = with(Some(cutoffs[at]), Grouping::Each);
+            let expected = alone.sampler().sample(&seeds[at..=at], 4).unwrap();
+            compare(&batch, row, (&snapshot, alone.sampler().config()), &expected, &|_, _, _| true);
+            at += 1;
+        }
+    }
+    assert_eq!(at, seeds.len());
+    let refused = |drawing: Drawing, cutoffs| drawing.until(cutoffs).err().unwrap().to_string();
+    let error = refused(with(Some(7), Grouping::Batch(2)), cutoffs.clone());
+    assert_eq!(error, "cutoffs: found seeds that share a subgraph, expected a subgraph around each");
+    let error = refused(with(Some(7), Grouping::Each), vec![7]);
+    assert_eq!(error, "cutoffs: found 1, expected 30, one for each seed");
+    for (found, shown) in [(None, "none"), (Some(8), "8")] {
+        let error = refused(with(found, Grouping::Each), cutoffs.clone());
+        assert_eq!(error, format!("cutoff: found {shown}, expected 7, the latest of the seeds' own"));
+    }
 }

@@ -10,6 +10,7 @@ mod path;
 mod sample;
 mod schema;
 mod search;
+mod settings;
 mod stats;
 mod subgraph;
 

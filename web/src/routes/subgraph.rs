@@ -1,13 +1,13 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use relata::sampler::{Listed, Sampler, SamplerConfig, Subgraph, Walk};
+use relata::sampler::{Choice, EqualTime, Listed, MissingTime, Sampler, SamplerConfig, Subgraph, Walk};
 use relata::snapshot::{Hit, Snapshot};
-use relata_schema::RelationId;
+use relata_schema::{Direction, RelationId};
 use serde::{Deserialize, Serialize};
 
 use super::nodes::{NodeAnswer, ways};
+use super::settings::{choice, of_a_cutoff, of_relations, relations, times, within};
 use crate::request::Body;
 use crate::state::Answer;
 use crate::values::{EdgeReader, Named, Shown};
@@ -28,8 +28,20 @@ pub struct SubgraphQuestion {
     fanout: u32,
     /// All if left out.
     relations: Option<Vec<String>>,
-    /// No edge later than this.
+    /// Which edges a node takes, as [`Choice`] reads it; and of one relation.
+    choice: Option<String>,
+    #[serde(default)]
+    choice_of: BTreeMap<String, String>,
+    /// Which edges are listed; each once if left out.
+    listed: Option<Listed>,
+    /// Nothing later than this.
     cutoff: Option<i64>,
+    /// What the cutoff does with what has just that time, and with what has none.
+    equal_time: Option<EqualTime>,
+    missing_time: Option<MissingTime>,
+    /// Of a node type, the time attribute that says since when a node has been there, or null.
+    #[serde(default)]
+    time_of: BTreeMap<String, Option<String>>,
     /// Another draw for another number.
     #[serde(default)]
     seed: u64,
@@ -83,13 +95,18 @@ pub async fn subgraph(State(state): State<AppState>, Body(question): Body<Subgra
     within("hops", question.hops as usize, 1, 4)?;
     within("fanout", question.fanout as usize, 1, 100)?;
     within("seeds", question.seeds.len(), 1, 100)?;
+    let said = [
+        ("equal_time", question.equal_time.is_some()),
+        ("missing_time", question.missing_time.is_some()),
+        ("time_of", !question.time_of.is_empty()),
+    ];
+    of_a_cutoff(question.cutoff.is_some(), said)?;
     state
         .answer(move |state| {
             let view = state.view();
             let snapshot = &view.snapshot;
             let seeds = seeds(snapshot, &question.seeds)?;
-            let relations = relations(snapshot, question.relations.as_deref())?;
-            let drawn = draw(snapshot, &question, &seeds, &relations)?;
+            let drawn = draw(snapshot, &question, &seeds)?;
             let schema = snapshot.schema();
             let titles: Vec<String> = schema.relation_ids().map(|id| schema.relation_title(id)).collect();
             let mut readers = HashMap::new();
@@ -116,13 +133,6 @@ pub async fn subgraph(State(state): State<AppState>, Body(question): Body<Subgra
         .await
 }
 
-pub fn within(parameter: &str, found: usize, least: usize, most: usize) -> Result<(), ApiError> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
-    Err(ApiError::bad_field(parameter, format!("{parameter}: found {found}, expected {least} to {most}")))
-}
-
 fn seeds(snapshot: &Snapshot, seeds: &[Seed]) -> Result<Vec<Hit>, ApiError> {
     let seed = |(at, seed): (usize, &Seed)| {
         let node_type = lookup::node_type(snapshot.schema(), &format!("seeds[{at}].type"), &seed.node_type)?;
@@ -132,29 +142,39 @@ fn seeds(snapshot: &Snapshot, seeds: &[Seed]) -> Result<Vec<Hit>, ApiError> {
     seeds.iter().enumerate().map(seed).collect()
 }
 
-pub fn relations(snapshot: &Snapshot, names: Option<&[String]>) -> Result<Vec<RelationId>, ApiError> {
-    let schema = snapshot.schema();
-    let Some(names) = names else { return Ok(schema.relation_ids().collect()) };
-    let relation = |(at, name): (usize, &String)| {
-        lookup::relation(schema, &format!("relations[{at}]"), name, None, StatusCode::UNPROCESSABLE_ENTITY)
-    };
-    let mut found = names.iter().enumerate().map(relation).collect::<Result<Vec<_>, _>>()?;
-    if found.is_empty() {
-        return Err(ApiError::bad_field("relations", "relations: found none, expected one at least, or no `relations` for all"));
+impl SubgraphQuestion {
+    /// How it is drawn, apart from the walk.
+    fn config(&self, snapshot: &Snapshot) -> Result<SamplerConfig, ApiError> {
+        let schema = snapshot.schema();
+        Ok(SamplerConfig {
+            choice: self.choice.as_deref().map_or(Ok(Choice::Uniform), |text| choice("choice", text))?,
+            choice_of: of_relations(schema, "choice_of", &self.choice_of, |parameter, text| choice(parameter, text))?,
+            listed: Listed::Once,
+            cutoff: self.cutoff,
+            equal_time: self.equal_time.unwrap_or_default(),
+            missing_time: self.missing_time.unwrap_or_default(),
+            time_of: times(schema, &self.time_of)?,
+            seed: self.seed,
+            ..SamplerConfig::new(Walk::neighbour([self.fanout]), relations(snapshot, self.relations.as_deref())?)
+        })
     }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
 }
 
 /// Draws hop by hop: a walk of one hop more begins with the same edges, so that before each it is known how many there
 /// can be. An answer that could be larger than [`MOST_EDGES`] is refused before it is drawn.
-fn draw(snapshot: &Snapshot, question: &SubgraphQuestion, seeds: &[Hit], relations: &[RelationId]) -> Result<Subgraph, ApiError> {
-    let mut drawn = Subgraph::default();
-    let mut frontier = seeds.to_vec();
+fn draw(snapshot: &Snapshot, question: &SubgraphQuestion, seeds: &[Hit]) -> Result<Subgraph, ApiError> {
+    let config = question.config(snapshot)?;
+    let walked = |hops: u32, listed: Listed| {
+        let walk = Walk::neighbour(vec![question.fanout; hops as usize]);
+        let config = SamplerConfig { walk, listed, ..config.clone() };
+        let sampler = Sampler::new(snapshot, config).map_err(|error| ApiError::bad_setting(None, error))?;
+        Ok::<_, ApiError>(sampler.sample(seeds, 0)?)
+    };
+    let listed = question.listed.unwrap_or(Listed::Once);
+    let (mut drawn, mut frontier) = (Subgraph::default(), seeds.to_vec());
     for hop in 1..=question.hops {
-        let possible =
-            drawn.edges.len() + frontier.iter().map(|&node| possible(snapshot, node, relations, question.fanout)).sum::<usize>();
+        let possible = drawn.edges.len()
+            + frontier.iter().map(|&node| possible(snapshot, node, &config.relations, question.fanout)).sum::<usize>();
         if possible > MOST_EDGES {
             let message = format!(
                 "hops: hop {hop} can bring the subgraph to {possible} edges, expected at most {MOST_EDGES}; \
@@ -162,21 +182,36 @@ fn draw(snapshot: &Snapshot, question: &SubgraphQuestion, seeds: &[Hit], relatio
             );
             return Err(ApiError::bad_field("hops", message));
         }
-        let walk = Walk::neighbour(vec![question.fanout; hop as usize]);
-        let config = SamplerConfig {
-            cutoff: question.cutoff,
-            seed: question.seed,
-            listed: Listed::Once,
-            ..SamplerConfig::new(walk, relations.to_vec())
-        };
-        drawn = Sampler::new(snapshot, config)?.sample(seeds, 0)?;
+        drawn = walked(hop, if listed == Listed::Drawn { Listed::Drawn } else { Listed::Once })?;
         frontier.clear();
         frontier.extend(drawn.nodes.iter().filter(|node| u32::from(node.hop) == hop).map(|node| node.hit()));
         if frontier.is_empty() {
             break;
         }
     }
-    Ok(drawn)
+    if listed != Listed::Induced {
+        return Ok(drawn);
+    }
+    let possible = between(snapshot, &drawn, &config.relations);
+    if possible > MOST_EDGES {
+        let message = format!(
+            "listed: the nodes of the subgraph have {possible} edges to look at, expected at most {MOST_EDGES}; ask for fewer hops,              a smaller fanout, fewer seeds, or name the relations to follow"
+        );
+        return Err(ApiError::bad_field("listed", message));
+    }
+    walked(question.hops, Listed::Induced)
+}
+
+/// How many edges are looked at to list all between the nodes: of each relation, those of the end that has fewer.
+fn between(snapshot: &Snapshot, drawn: &Subgraph, relations: &[RelationId]) -> usize {
+    let schema = snapshot.schema();
+    let edges = |relation: RelationId, direction: Direction| -> usize {
+        let near = schema.edge(relation).near(direction);
+        let adjacency = snapshot.adjacency(relation, direction);
+        drawn.nodes.iter().filter(|node| node.node_type == near).map(|node| adjacency.degree(node.node)).sum()
+    };
+    let ends = |&relation: &RelationId| Direction::BOTH.map(|direction| edges(relation, direction)).into_iter().min();
+    relations.iter().filter_map(ends).sum()
 }
 
 /// How many edges a node draws at most.

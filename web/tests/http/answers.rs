@@ -408,6 +408,39 @@ async fn relations_cutoff_fanout_and_seed_decide_what_a_subgraph_shows() {
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["ENSG1", "ENSG2", "ENSG3"]);
 }
 
+/// Of TP53's two cells the second has a count; of the genes that are present in blood the first interacts with the third, and
+/// that one with itself. The donor saw blood on day 30, and lung on no known day and on day -7.
+#[tokio::test]
+async fn choices_lists_and_times_decide_what_a_subgraph_shows() {
+    let small = Small::new();
+    let app = small.app();
+    let ask = async |node_type: &str, key: &str, rest: &str| {
+        let body = format!(r#"{{"seeds": [{{"type": "{node_type}", "key": "{key}"}}], "hops": 1, {rest}}}"#);
+        let (status, answer) = post(&app, "/v1/subgraph", body).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    for seed in 0..9 {
+        for choice in [r#""choice": "top:count""#, r#""choice_of": {"expresses": "weighted:count"}"#] {
+            let rest = format!(r#""relations": ["expresses"], "fanout": 1, "seed": {seed}, {choice}"#);
+            let answer = ask("gene", "TP53", &rest).await;
+            assert_eq!(answer["nodes"][1]["key"], "c2", "{rest}");
+        }
+    }
+    let edges = async |listed: &str| {
+        let rest = format!(r#""relations": ["gene.present_in.tissue", "interacts"]{listed}"#);
+        ask("tissue", "blood", &rest).await["edges"].as_array().unwrap().len()
+    };
+    assert_eq!([edges("").await, edges(r#", "listed": "once""#).await, edges(r#", "listed": "induced""#).await], [3, 3, 5]);
+    let visits = async |rest: &str| {
+        let rest = format!(r#""relations": ["visited"], "cutoff": 30, {rest}"#);
+        ask("donor", "d 1", &rest).await["edges"].as_array().unwrap().len()
+    };
+    assert_eq!(visits(r#""equal_time": "keep""#).await, 3);
+    assert_eq!(visits(r#""equal_time": "drop""#).await, 2);
+    assert_eq!(visits(r#""missing_time": "drop", "time_of": {"cell": null}"#).await, 2);
+}
+
 #[tokio::test]
 async fn a_path_names_its_nodes_and_edges() {
     let small = Small::new();

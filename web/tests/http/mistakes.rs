@@ -165,6 +165,18 @@ async fn bad_fields_of_a_question_for_a_subgraph_are_named() {
         (format!(r#"{{"seeds": [{good}], "relations": []}}"#), 422, "bad_parameter", "relations"),
         (format!(r#"{{"seeds": [{good}], "relations": ["expresses", "expreses"]}}"#), 400, "unknown_relation", "relations[1]"),
         (format!(r#"{{"seeds": [{good}], "relations": ["is_a"]}}"#), 422, "bad_parameter", "relations[0]"),
+        (format!(r#"{{"seeds": [{good}], "choice": "best"}}"#), 422, "bad_parameter", "choice"),
+        (format!(r#"{{"seeds": [{good}], "choice": "top:cuont"}}"#), 422, "bad_parameter", "choice"),
+        (format!(r#"{{"seeds": [{good}], "choice_of": {{"is_a": "latest"}}}}"#), 422, "bad_parameter", "choice_of.is_a"),
+        (format!(r#"{{"seeds": [{good}], "listed": "twice"}}"#), 422, "bad_parameter", "listed"),
+        (format!(r#"{{"seeds": [{good}], "missing_time": "drop"}}"#), 422, "bad_parameter", "missing_time"),
+        (format!(r#"{{"seeds": [{good}], "cutoff": 1, "time_of": {{"gnee": null}}}}"#), 404, "unknown_type", "time_of.gnee"),
+        (
+            format!(r#"{{"seeds": [{good}], "cutoff": 1, "time_of": {{"cell": "tme"}}}}"#),
+            404,
+            "unknown_attribute",
+            "time_of.cell",
+        ),
     ] {
         check(&body, post(&app, "/v1/subgraph", body.clone()).await, (status, code, Some(parameter)));
     }
@@ -191,6 +203,13 @@ async fn a_subgraph_that_would_be_too_large_is_refused_before_it_is_drawn() {
     assert!((9_000..=100 + 100 * 100).contains(&edges), "{edges}");
     let answer = check("hops", post(&app, "/v1/subgraph", ask(3)).await, (422, "bad_parameter", Some("hops")));
     assert!(answer["error"]["message"].as_str().unwrap().contains("hop 3"), "{answer}");
+    // Eleven genes have 55 edges between them, of 1,199 that each has; nearly all genes have too many to look at.
+    let induced = |hops: u32, fanout: u32| {
+        format!(r#"{{"seeds": [{{"type": "gene", "key": "g0000"}}], "listed": "induced", "hops": {hops}, "fanout": {fanout}}}"#)
+    };
+    let (status, answer) = post(&app, "/v1/subgraph", induced(1, 10)).await;
+    assert_eq!((status, answer["edges"].as_array().unwrap().len()), (200, 55));
+    check("listed", post(&app, "/v1/subgraph", induced(2, 99)).await, (422, "bad_parameter", Some("listed")));
 }
 
 #[tokio::test]

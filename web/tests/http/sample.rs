@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::types::{Int64Type, UInt32Type, UInt64Type};
 use arrow_ipc::reader::StreamReader;
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{Request, Response, header};
 use futures_core::Stream;
 use relata::export::subgraphs::{ArrowStream, Drawing, Grouping};
-use relata::sampler::{Costs, Listed, Sampler, SamplerConfig, Walk};
+use relata::sampler::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, Sampler, SamplerConfig, Walk};
 use relata::snapshot::{Hit, Snapshot};
 use serde_json::{Value, json};
 
@@ -110,6 +110,128 @@ async fn a_stream_is_what_the_sampler_draws() {
     }
 }
 
+/// All that a question can say of how subgraphs are drawn, beside the configuration that it means.
+#[tokio::test]
+async fn a_question_reaches_what_the_sampler_does() {
+    let small = Small::new();
+    let (app, snapshot) = (small.app(), small.snapshot());
+    let schema = snapshot.schema();
+    let relation = |name: &str| schema.relation(name).unwrap();
+    let (expresses, interacts, visited) = (relation("expresses"), relation("interacts"), relation("visited"));
+    let all: Vec<_> = schema.relation_ids().collect();
+    let plain = |walk: Walk| SamplerConfig { listed: Listed::Once, ..SamplerConfig::new(walk, all.clone()) };
+    let context = || Walk::context(1024, 2, Costs::of_attributes(schema));
+    let (donor, tissue) = (schema.node_type("donor").unwrap(), schema.node_type("tissue").unwrap());
+    let cell = schema.node_type("cell").unwrap();
+    let cell_time = schema.node_attribute(cell, "time").unwrap();
+    let [out, back] = relata_schema::Direction::BOTH;
+    let ways = vec![(expresses, out, vec![1, 0]), (expresses, back, vec![1, 0]), (interacts, out, vec![0, 2])];
+    for (question, config) in [
+        (json!({"walk": "neighbour"}), plain(Walk::neighbour([10, 10]))),
+        (json!({"walk": "context", "hops": 2}), plain(context())),
+        (
+            json!({"fanouts": [2, 2], "fanout_of": {"expresses": [1, 0], "interacts": [0, 2]}}),
+            plain(Walk::Neighbour { fanouts: vec![2, 2], fanout_of: ways }),
+        ),
+        (json!({"up": [2, 1], "down": [3]}), plain(Walk::Hierarchy { up: vec![2, 1], down: vec![3] })),
+        (json!({"walk": "hierarchy", "down": [3, 2, 1]}), plain(Walk::Hierarchy { up: vec![], down: vec![3, 2, 1] })),
+        (
+            json!({"retrieve": 2, "tokens": 40}),
+            SamplerConfig {
+                retrieval: Some(Retrieval { walks: 1000, steps: 20, rows: 2 }),
+                ..plain(Walk::context(40, 2, Costs::of_attributes(schema)))
+            },
+        ),
+        (
+            json!({"retrieve": 1, "retrieve_walks": 9, "retrieve_steps": 3, "fanouts": [1]}),
+            SamplerConfig { retrieval: Some(Retrieval { walks: 9, steps: 3, rows: 1 }), ..plain(Walk::neighbour([1])) },
+        ),
+        (
+            json!({"fanouts": [1, 1], "choice": "top:count", "choice_of": {"visited": "latest", "interacts": "weighted:score"}}),
+            SamplerConfig {
+                choice: Choice::Top("count".to_owned()),
+                choice_of: vec![(interacts, Choice::Weighted("score".to_owned())), (visited, Choice::Latest)],
+                ..plain(Walk::neighbour([1, 1]))
+            },
+        ),
+        (
+            json!({"listed": "drawn", "fanouts": [3, 3]}),
+            SamplerConfig { listed: Listed::Drawn, ..plain(Walk::neighbour([3, 3])) },
+        ),
+        (json!({"listed": "induced", "hops": 1}), {
+            let walk = Walk::context(1024, 1, Costs::of_attributes(schema));
+            SamplerConfig { listed: Listed::Induced, ..plain(walk) }
+        }),
+        (
+            json!({"cutoff": -5, "equal_time": "drop", "missing_time": "drop", "time_of": {"cell": "time", "tissue": null}}),
+            SamplerConfig {
+                cutoff: Some(-5),
+                equal_time: EqualTime::Drop,
+                missing_time: MissingTime::Drop,
+                time_of: vec![(cell, Some(cell_time)), (tissue, None)],
+                ..plain(context())
+            },
+        ),
+    ] {
+        for (node_type, key) in [("donor", "d 1"), ("gene", "MYC"), ("cell", "c2")] {
+            let mut body = question.clone();
+            body["type"] = json!(node_type);
+            body["keys"] = json!([key, key]);
+            let found = stream(&app, body.clone()).await;
+            let sampler = Sampler::new(&snapshot, config.clone()).unwrap();
+            let drawing = Drawing::new(sampler, 0, hits(&snapshot, node_type, &[key, key]), Grouping::Each, false).unwrap();
+            assert!(found == written(drawing), "{body}");
+        }
+    }
+    assert_eq!(snapshot.node_count(donor), 1);
+}
+
+/// The values of a list column, row by row.
+fn lists(bytes: &[u8], column: &str) -> Vec<Vec<u32>> {
+    let batches = StreamReader::try_new(bytes, None).unwrap().map(Result::unwrap);
+    let row = |batch: &arrow_array::RecordBatch, row| {
+        let values = batch.column_by_name(column).unwrap().as_list::<i32>().value(row);
+        values.as_primitive::<UInt32Type>().values().to_vec()
+    };
+    batches.flat_map(|batch| (0..batch.num_rows()).map(|at| row(&batch, at)).collect::<Vec<_>>()).collect()
+}
+
+/// The donor saw blood on day 30, and lung on no known day and on day -7.
+#[tokio::test]
+async fn each_key_has_a_cutoff_of_its_own() {
+    let small = Small::new();
+    let body = json!({
+        "type": "donor", "keys": ["d 1", "d 1", "d 1"], "cutoffs": [30, 29, -8], "missing_time": "drop",
+        "fanouts": [9], "relations": ["visited"],
+    });
+    let bytes = stream(&small.app(), body).await;
+    assert_eq!(lists(&bytes, "tissue.node"), [vec![1, 0], vec![1], vec![]]);
+    let batch = StreamReader::try_new(&bytes[..], None).unwrap();
+    let cutoffs: Vec<i64> = batch
+        .map(Result::unwrap)
+        .flat_map(|batch| batch.column_by_name("cutoff").unwrap().as_primitive::<Int64Type>().values().to_vec())
+        .collect();
+    assert_eq!(cutoffs, [30, 29, -8]);
+}
+
+#[tokio::test]
+async fn seeds_are_those_that_a_condition_finds() {
+    let small = Small::new();
+    let app = small.app();
+    for (more, expected) in [
+        (json!({"where": "celltype in ('T cell', 'B cell')"}), vec![vec![0], vec![1]]),
+        (json!({"where": "celltype is missing"}), vec![vec![2]]),
+        (json!({"where": "degree(expresses) >= 1", "count": 9, "batch": 2}), vec![vec![0, 1]]),
+    ] {
+        let mut body = more;
+        body["type"] = json!("cell");
+        body["fanouts"] = json!([1]);
+        body["fanout_of"] = json!({"expresses": [0]});
+        let bytes = stream(&app, body.clone()).await;
+        assert_eq!(lists(&bytes, "cell.node"), expected, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn keys_come_where_they_are_asked_for() {
     let small = Small::new();
@@ -150,6 +272,50 @@ async fn what_cannot_be_is_said_as_json_and_named() {
         (json!({"type": "cell", "all": true, "relations": ["expreses"]}), 400, "relations[0]"),
         (json!({"type": "cell", "all": true, "cutoff": "today"}), 422, "cutoff"),
         (json!({"type": "cell", "all": true, "fanout": [1]}), 422, "fanout"),
+        (json!({"type": "cell", "all": true, "where": "time is known"}), 422, "all"),
+        (json!({"type": "cell", "where": "tme is known"}), 422, "where"),
+        (json!({"type": "cell", "where": "celltype = 'T-cell'"}), 422, "where"),
+        (json!({"type": "cell", "where": "time > 99"}), 404, "where"),
+        (json!({"type": "cell", "all": true, "walk": "random"}), 422, "walk"),
+        (json!({"type": "cell", "all": true, "walk": "context", "fanouts": [1]}), 422, "fanouts"),
+        (json!({"type": "cell", "all": true, "walk": "neighbour", "down": [1]}), 422, "down"),
+        (json!({"type": "cell", "all": true, "tokens": 9, "fanout_of": {"expresses": [1]}}), 422, "fanout_of"),
+        (json!({"type": "cell", "all": true, "fanouts": [1], "fanout_of": {"expreses": [1]}}), 400, "fanout_of.expreses"),
+        (json!({"type": "cell", "all": true, "fanouts": [1], "fanout_of": {"expresses": [1, 1]}}), 422, "fanout_of"),
+        (json!({"type": "cell", "all": true, "fanouts": [1], "fanout_of": {"expresses": [1001]}}), 422, "fanout_of.expresses[0]"),
+        (json!({"type": "cell", "all": true, "walk": "hierarchy"}), 422, "up"),
+        (json!({"type": "cell", "all": true, "up": [], "down": []}), 422, "up"),
+        (json!({"type": "cell", "all": true, "up": [1, 0]}), 422, "up[1]"),
+        (json!({"type": "cell", "all": true, "up": vec![1; 9]}), 422, "up"),
+        (json!({"type": "cell", "all": true, "up": [60_000], "down": [60_000]}), 422, "up"),
+        (json!({"type": "cell", "all": true, "up": [1], "relations": ["has_type"]}), 422, "relations"),
+        (json!({"type": "cell", "all": true, "retrieve": 0}), 422, "retrieve"),
+        (json!({"type": "cell", "all": true, "retrieve": 1001}), 422, "retrieve"),
+        (json!({"type": "cell", "all": true, "retrieve_walks": 10}), 422, "retrieve_walks"),
+        (json!({"type": "cell", "all": true, "retrieve": 1, "retrieve_steps": 0}), 422, "retrieve_steps"),
+        (
+            json!({"type": "cell", "all": true, "retrieve": 1, "retrieve_steps": 1000, "retrieve_walks": 5000}),
+            422,
+            "retrieve_walks",
+        ),
+        (json!({"type": "cell", "all": true, "retrieve": 1, "batch": 3, "retrieve_walks": 100_000}), 422, "retrieve_walks"),
+        (json!({"type": "cell", "all": true, "choice": "best"}), 422, "choice"),
+        (json!({"type": "cell", "all": true, "choice": "top:cuont"}), 422, "choice"),
+        (json!({"type": "cell", "all": true, "choice_of": {"expresses": "first"}}), 422, "choice_of.expresses"),
+        (json!({"type": "cell", "all": true, "choice_of": {"expresses": "latest"}}), 422, "choice_of"),
+        (json!({"type": "cell", "all": true, "choice_of": {"expreses": "uniform"}}), 400, "choice_of.expreses"),
+        (json!({"type": "cell", "all": true, "listed": "twice"}), 422, "listed"),
+        (json!({"type": "cell", "keys": ["c1"], "cutoffs": [1, 2]}), 422, "cutoffs"),
+        (json!({"type": "cell", "keys": ["c1"], "cutoffs": [1], "cutoff": 1}), 422, "cutoffs"),
+        (json!({"type": "cell", "keys": ["c1"], "cutoffs": [1], "batch": 1}), 422, "cutoffs"),
+        (json!({"type": "cell", "all": true, "cutoffs": [1, 2, 3]}), 422, "cutoffs"),
+        (json!({"type": "cell", "all": true, "equal_time": "drop"}), 422, "equal_time"),
+        (json!({"type": "cell", "all": true, "missing_time": "drop"}), 422, "missing_time"),
+        (json!({"type": "cell", "all": true, "cutoff": 1, "equal_time": "lose"}), 422, "equal_time"),
+        (json!({"type": "cell", "all": true, "time_of": {"cell": "time"}}), 422, "time_of"),
+        (json!({"type": "cell", "all": true, "cutoff": 1, "time_of": {"cel": "time"}}), 404, "time_of.cel"),
+        (json!({"type": "cell", "all": true, "cutoff": 1, "time_of": {"cell": "tme"}}), 404, "time_of.cell"),
+        (json!({"type": "cell", "all": true, "cutoff": 1, "time_of": {"cell": "batch"}}), 422, "time_of.cell"),
     ] {
         let (found, answer) = post(&app, "/v1/sample", body.to_string()).await;
         let short = body.to_string().chars().take(100).collect::<String>();

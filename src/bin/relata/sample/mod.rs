@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
-use relata::export::Options;
-use relata::export::subgraphs::{Drawing, Grouping, ShardFormat, Shards, to_shards};
+use relata::export::subgraphs::{Drawing, Grouping, Shards, to_shards};
+use relata::export::{Options, TableFormat};
 use relata::sampler::Sampler;
 use relata::snapshot::{Hit, Snapshot};
 
@@ -78,11 +78,22 @@ impl Args {
         let seeds = self.seeds.seeds(&snapshot, asked.as_ref(), self.batch, self.seed)?;
         let mut config = self.walk.config(&snapshot, self.seed)?;
         if let Some(asked) = &asked {
-            config.relations.retain(|relation| !asked.task.hidden_relations.contains(relation));
+            self.walk.keep_within(&asked.task, &mut config);
+        }
+        let cutoffs = self.walk.cutoffs(&snapshot, &seeds)?;
+        if let Some(cutoffs) = &cutoffs {
+            config.cutoff = cutoffs.iter().max().copied();
         }
         let sampler = Sampler::new(&snapshot, config)?;
         if let Some(out) = &self.out {
-            return self.write(sampler, seeds, asked, out);
+            let drawing = self.drawing(sampler, seeds, cutoffs, asked)?;
+            return self.write(drawing, out);
+        }
+        if cutoffs.is_some_and(|cutoffs| cutoffs.len() > 1) {
+            bail!(
+                "--cutoff-of: found {} seeds, expected one, or `--out`: a subgraph that is printed has one cutoff",
+                seeds.len()
+            );
         }
         let subgraph = sampler.sample(&seeds, 0)?;
         let named = Named::of(&snapshot, &subgraph);
@@ -95,27 +106,41 @@ impl Args {
         Ok(())
     }
 
-    /// Writes the subgraphs around `seeds`, in their order, as shards.
-    fn write(&self, sampler: Sampler, seeds: Vec<Hit>, asked: Option<Asked>, out: &Path) -> anyhow::Result<()> {
-        let start = Instant::now();
+    /// The subgraphs around `seeds`, in their order.
+    fn drawing(
+        &self,
+        sampler: Sampler,
+        seeds: Vec<Hit>,
+        cutoffs: Option<Vec<i64>>,
+        asked: Option<Asked>,
+    ) -> anyhow::Result<Drawing> {
         let grouping = match (self.each, self.batch) {
             (true, _) | (_, None) => Grouping::Each,
             (_, Some(0)) => bail!("--batch: found 0, expected 1 at least"),
             (_, Some(seeds)) => Grouping::Batch(seeds),
         };
+        let guard = asked.as_ref().map(|asked| asked.guard(sampler.snapshot()));
+        let mut drawing = Drawing::new(sampler, self.seeds.draw(), seeds, grouping, self.with_keys)?;
+        if let Some(cutoffs) = cutoffs {
+            drawing = drawing.until(cutoffs)?;
+        }
+        if let (Some(asked), Some(guard)) = (asked, guard) {
+            let shows = move |node_type, attribute, node, is_seed| guard.shows(node_type, attribute, node, is_seed);
+            drawing = drawing.with_table(|table| table.asking(asked.task.target).showing(shows));
+        }
+        Ok(drawing)
+    }
+
+    /// Draws them, and writes them as shards.
+    fn write(&self, drawing: Drawing, out: &Path) -> anyhow::Result<()> {
+        let start = Instant::now();
         let format = match self.format {
-            None | Some(FormatName::Arrow) => ShardFormat::Arrow,
-            Some(FormatName::Parquet) => ShardFormat::Parquet,
+            None | Some(FormatName::Arrow) => TableFormat::Arrow,
+            Some(FormatName::Parquet) => TableFormat::Parquet,
         };
         let rows = self.shard_rows.unwrap_or(SHARD_ROWS);
         if rows == 0 {
             bail!("--shard-rows: found 0, expected 1 at least");
-        }
-        let guard = asked.as_ref().map(|asked| asked.guard(sampler.snapshot()));
-        let mut drawing = Drawing::new(sampler, self.seeds.draw(), seeds, grouping, self.with_keys)?;
-        if let (Some(asked), Some(guard)) = (asked, guard) {
-            let shows = move |node_type, attribute, node, is_seed| guard.shows(node_type, attribute, node, is_seed);
-            drawing = drawing.with_table(|table| table.asking(asked.task.target).showing(shows));
         }
         let options = Options { overwrite: self.overwrite, quiet: self.quiet };
         let exported = to_shards(drawing, out, Shards { format, rows }, options)?;
@@ -127,7 +152,7 @@ impl Args {
 mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Int32Type, UInt32Type};
+    use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
     use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
@@ -243,6 +268,93 @@ mod tests {
         assert_eq!(written(&more), Ok((batch(2), vec!["part-00000.arrow".to_owned()])));
     }
 
+    /// Of two cells of a donor, the second came after the task's cutoff.
+    #[test]
+    fn a_task_s_cutoff_holds_unless_another_is_asked_for() {
+        let store = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let (cell, donor) = (schema.node_type("cell").unwrap(), schema.node_type("donor").unwrap());
+        writer.nodes(cell, &(0..8).map(|at| format!("c{at}")).collect::<Vec<_>>()).unwrap();
+        writer.nodes(donor, &["d".to_owned()]).unwrap();
+        let times: Vec<_> = (0..8).map(|at| Some(relata_schema::Value::Time(at))).collect();
+        writer.column(cell, schema.node_attribute(cell, "time").unwrap(), &times).unwrap();
+        let labels: Vec<_> = (0..8).map(|at| Some(relata_schema::Value::Category(["A", "B"][at % 2].to_owned()))).collect();
+        writer.column(cell, schema.node_attribute(cell, "celltype").unwrap(), &labels).unwrap();
+        let edges = EdgeData { sources: (0..8).collect(), targets: vec![0; 8], ..EdgeData::default() };
+        writer.relation(schema.relation("from_donor").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let (task, out) = (store.path().join("task.toml"), store.path().join("out"));
+        let met = |context: &str, more: &[&str]| {
+            let text = format!("[task]\nnode = \"cell\"\ntarget = \"celltype\"\n[split]\nfolds = 2\n[context]\n{context}\n");
+            std::fs::write(&task, text).unwrap();
+            let start = ["--task", task.to_str().unwrap(), "--out", out.to_str().unwrap(), "--quiet", "--overwrite"];
+            args(&store, &[&start[..], &["--walk", "neighbour", "--fanout", "99"], more].concat()).run().unwrap();
+            let file = std::fs::File::open(out.join("part-00000.arrow")).unwrap();
+            let mut met = std::collections::BTreeSet::new();
+            for batch in arrow_ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap) {
+                for row in 0..batch.num_rows() {
+                    let list = |name: &str| batch.column_by_name(name).unwrap().as_list::<i32>().value(row);
+                    let seeds = list("seeds").as_primitive::<UInt32Type>().values().to_vec();
+                    let nodes = list("cell.node").as_primitive::<UInt32Type>().values().to_vec();
+                    met.extend((0..).zip(nodes).filter(|(place, _)| !seeds.contains(place)).map(|(_, node)| node));
+                }
+            }
+            met.into_iter().max()
+        };
+        assert_eq!(met("", &[]), Some(7));
+        assert_eq!(met("cutoff = 5", &[]), Some(5));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &[]), Some(4));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &["--cutoff", "6"]), Some(5));
+        assert_eq!(met("cutoff = 5\nequal_time = \"drop\"", &["--cutoff", "6", "--equal-time", "keep"]), Some(6));
+        assert_eq!(met("cutoff = 5\ntime_of = { cell = false }", &[]), Some(7));
+        assert_eq!(met("cutoff = 5\ntime_of = { cell = false }", &["--cutoff", "5", "--time-of", "cell.time"]), Some(5));
+    }
+
+    /// Cells of the times 10, 20 and 30 and one without, which all have a donor; each but the last may show those before it.
+    #[test]
+    fn each_seed_has_a_cutoff_of_its_own() {
+        let store = tempfile::tempdir().unwrap();
+        let schema = Schema::biology();
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let (cell, donor) = (schema.node_type("cell").unwrap(), schema.node_type("donor").unwrap());
+        writer.nodes(cell, &["c1", "c2", "c3", "c4"].map(String::from)).unwrap();
+        writer.nodes(donor, &["d".to_owned()]).unwrap();
+        let times = [Some(20), Some(10), Some(30), None].map(|time| time.map(relata_schema::Value::Time));
+        writer.column(cell, schema.node_attribute(cell, "time").unwrap(), &times).unwrap();
+        let edges = EdgeData { sources: vec![0, 1, 2, 3], targets: vec![0; 4], ..EdgeData::default() };
+        writer.relation(schema.relation("from_donor").unwrap(), &edges).unwrap();
+        writer.publish(&[]).unwrap();
+        let out = store.path().join("out");
+        let sample = ["--type", "cell", "--cutoff-of", "time", "--missing-time", "drop"];
+        let known = ["--where", "time is known", "--out", out.to_str().unwrap(), "--quiet"];
+        args(&store, &[&sample[..], &known].concat()).run().unwrap();
+        let file = std::fs::File::open(out.join("part-00000.arrow")).unwrap();
+        let mut rows = Vec::new();
+        for batch in arrow_ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap) {
+            let cutoffs = batch.column_by_name("cutoff").unwrap().as_primitive::<Int64Type>().clone();
+            for (row, &cutoff) in cutoffs.values().iter().enumerate() {
+                let nodes = batch.column_by_name("cell.node").unwrap().as_list::<i32>().value(row);
+                let mut nodes = nodes.as_primitive::<UInt32Type>().values().to_vec();
+                nodes.sort_unstable();
+                rows.push((cutoff, nodes));
+            }
+        }
+        assert_eq!(rows, [(20, vec![0, 1]), (10, vec![1]), (30, vec![0, 1, 2])]);
+        let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+        assert_eq!((&manifest["own_cutoffs"], &manifest["sampler"]["cutoff"]), (&true.into(), &30.into()));
+        // One is printed, of several there are as many cutoffs.
+        args(&store, &[&sample[..], &["--key", "c1"]].concat()).run().unwrap();
+        let refused = args(&store, &[&sample[..], &["--key", "c1", "--key", "c2"]].concat()).run().unwrap_err().to_string();
+        assert!(refused.starts_with("--cutoff-of: found 2 seeds, expected one, or `--out`"), "{refused}");
+        let refused = args(&store, &[&sample[..], &["--all"]].concat()).run().unwrap_err().to_string();
+        assert!(refused.contains("found no `time` of 1 of 4 seeds, the first `c4`"), "{refused}");
+        for more in [["--cutoff", "3"], ["--batch", "2"]] {
+            let start = ["sample", "--store", "x", "--out", "x", "--all"];
+            assert!(Cli::try_parse_from(start.into_iter().chain(sample).chain(more)).is_err(), "{more:?}");
+        }
+    }
+
     #[test]
     fn a_task_s_subgraphs_show_no_target_but_those_of_training_rows_beside_the_seed() {
         let store = tempfile::tempdir().unwrap();
@@ -317,6 +429,14 @@ mod tests {
             (&["--type", "cell", "--all", "--out", "x", "--batch", "0"], "--batch: found 0"),
             (&["--type", "cell", "--all", "--out", "x", "--shard-rows", "0"], "--shard-rows: found 0"),
             (&["--type", "cell", "--count", "0", "--out", "x"], "seeds: found none"),
+            (&["--type", "cell", "--all", "--choice", "best"], "--choice: choice: found `best`, expected `uniform`"),
+            (&["--type", "cell", "--all", "--cutoff", "1", "--time-of", "cell"], "--time-of: found `cell`, expected"),
+            (&["--type", "cell", "--all", "--cutoff", "1", "--time-of", "cell.batch"], "found `batch`, a category"),
+            (&["--type", "cell", "--all", "--cutoff-of", "tme"], "did you mean `time`"),
+            (
+                &["--type", "cell", "--all", "--cutoff-of", "time"],
+                "--cutoff-of: found no `time` of 2 of 2 seeds, the first `c1`, expected one of each",
+            ),
         ] {
             let error = format!("{:#}", args(&store, more).run().unwrap_err());
             assert!(error.contains(expected), "{error}, expected: {expected}");

@@ -1,7 +1,8 @@
-use anyhow::bail;
-use relata::sampler::{Choice, Costs, EqualTime, Listed, MOST_HOPS, MissingTime, Retrieval, SamplerConfig, Walk};
-use relata::snapshot::Snapshot;
-use relata_schema::{AttributeKind, RelationId, Schema};
+use anyhow::{Context, bail};
+use relata::sampler::{Costs, EqualTime, Listed, MOST_HOPS, MissingTime, Retrieval, SamplerConfig, Walk};
+use relata::snapshot::{Hit, NodeColumn, Snapshot};
+use relata::task::ResolvedTask;
+use relata_schema::{RelationId, Schema};
 
 /// How subgraphs are drawn.
 #[derive(clap::Args)]
@@ -48,17 +49,21 @@ pub struct WalkArgs {
     #[arg(long, value_enum, default_value_t = ListedName::Once)]
     listed: ListedName,
     /// Take nothing later than this, in the unit of the time attributes
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, group = "until")]
     cutoff: Option<i64>,
-    /// What a cutoff does with what has just that time
-    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "cutoff")]
-    equal_time: KeepName,
-    /// What a cutoff does with what has no time, of a relation or a node type that has times
-    #[arg(long, value_enum, default_value_t = KeepName::Keep, requires = "cutoff")]
-    missing_time: KeepName,
+    /// Take nothing later than the seed's own value of this time attribute: each seed has a cutoff of its own
+    #[arg(long, value_name = "ATTRIBUTE", group = "until", conflicts_with = "batch")]
+    cutoff_of: Option<String>,
+    /// What a cutoff does with what has just that time [default: keep, or what the task says]
+    #[arg(long, value_enum, requires = "until")]
+    equal_time: Option<KeepName>,
+    /// What a cutoff does with what has no time, of a relation or a node type that has times [default: keep, or what the task
+    /// says]
+    #[arg(long, value_enum, requires = "until")]
+    missing_time: Option<KeepName>,
     /// Of a node type, the time attribute that says since when a node has been there, or `none`: `cell.time`, `cell=none`. Repeat
     /// for more
-    #[arg(long, value_name = "TYPE.ATTRIBUTE", requires = "cutoff")]
+    #[arg(long, value_name = "TYPE.ATTRIBUTE", requires = "until")]
     time_of: Vec<String>,
 }
 
@@ -103,37 +108,67 @@ impl WalkArgs {
                 ListedName::Once => Listed::Once,
                 ListedName::Induced => Listed::Induced,
             },
-            equal_time: if self.equal_time == KeepName::Keep { EqualTime::Keep } else { EqualTime::Drop },
-            missing_time: if self.missing_time == KeepName::Keep { MissingTime::Keep } else { MissingTime::Drop },
+            equal_time: if self.equal_time == Some(KeepName::Drop) { EqualTime::Drop } else { EqualTime::Keep },
+            missing_time: if self.missing_time == Some(KeepName::Drop) { MissingTime::Drop } else { MissingTime::Keep },
             retrieval: self.retrieve.map(|rows| Retrieval { walks: self.retrieve_walks, steps: self.retrieve_steps, rows }),
             seed,
             ..SamplerConfig::new(self.walk(schema)?, relations)
         };
         for text in &self.choice {
             match text.split_once('=') {
-                Some((relation, of)) => config.choice_of.push((schema.relation(relation)?, choice(of)?)),
-                None => config.choice = choice(text)?,
+                Some((relation, of)) => config.choice_of.push((schema.relation(relation)?, of.parse().context("--choice")?)),
+                None => config.choice = text.parse().context("--choice")?,
             }
         }
         for text in &self.time_of {
-            if let Some((owner, "none")) = text.split_once('=') {
-                config.time_of.push((schema.node_type(owner)?, None));
-                continue;
-            }
-            let Some((owner, name)) = text.split_once('.') else {
-                bail!(
+            let (owner, name) = match (text.split_once('='), text.split_once('.')) {
+                (Some((owner, "none")), _) => (owner, None),
+                (_, Some((owner, name))) => (owner, Some(name)),
+                _ => bail!(
                     "--time-of: found `{text}`, expected a node type and its time attribute, as in `cell.time`, or `cell=none`"
-                );
+                ),
             };
-            let node_type = schema.node_type(owner)?;
-            let attribute = schema.node_attribute(node_type, name)?;
-            let kind = schema.node(node_type).attributes[attribute.index()].kind;
-            if kind != AttributeKind::Time {
-                bail!("--time-of: found `{text}`, a {kind}, expected a {}", AttributeKind::Time);
-            }
-            config.time_of.push((node_type, Some(attribute)));
+            config.time_of.push(SamplerConfig::named_time(schema, owner, name).context("--time-of")?);
         }
         Ok(config)
+    }
+
+    /// Keeps a walk within what a task lets be seen: not along what it hides, and not beyond its cutoff, as far as nothing else
+    /// is asked for.
+    pub fn keep_within(&self, task: &ResolvedTask, config: &mut SamplerConfig) {
+        let context = &task.task.context;
+        config.relations.retain(|relation| !task.hidden_relations.contains(relation));
+        config.cutoff = self.cutoff.or(context.cutoff);
+        if self.equal_time.is_none() {
+            config.equal_time = context.equal_time;
+        }
+        if self.missing_time.is_none() {
+            config.missing_time = context.missing_time;
+        }
+        // What comes first counts.
+        config.time_of.extend_from_slice(&task.time_of);
+    }
+
+    /// The seeds' own cutoffs, in their order, if each has one.
+    pub fn cutoffs(&self, snapshot: &Snapshot, seeds: &[Hit]) -> anyhow::Result<Option<Vec<i64>>> {
+        let (Some(name), Some(first)) = (&self.cutoff_of, seeds.first()) else { return Ok(None) };
+        let schema = snapshot.schema();
+        let owner = &schema.node(first.node_type).name;
+        let (node_type, attribute) = SamplerConfig::named_time(schema, owner, Some(name)).context("--cutoff-of")?;
+        let times: &[i64] = match attribute.map(|attribute| snapshot.column(node_type, attribute)) {
+            Some(NodeColumn::Time(times)) => times,
+            _ => &[],
+        };
+        let time = |seed: &Hit| times.get(seed.node as usize).copied().filter(|&time| time != i64::MIN);
+        let mut missing = seeds.iter().filter(|seed| time(seed).is_none());
+        if let Some(first) = missing.next() {
+            let (count, all, key) = (1 + missing.count(), seeds.len(), snapshot.key(node_type, first.node));
+            bail!(
+                "--cutoff-of: found no `{name}` of {count} of {all} seeds, the first `{key}`, expected one of each; leave them out \
+                 with `--where '{name} is known'`"
+            );
+        }
+        Ok(Some(seeds.iter().filter_map(time).collect()))
     }
 
     fn walk(&self, schema: &Schema) -> anyhow::Result<Walk> {
@@ -176,14 +211,4 @@ impl WalkArgs {
             WalkName::Hierarchy => Walk::Hierarchy { up: self.up.clone(), down: self.down.clone() },
         })
     }
-}
-
-fn choice(text: &str) -> anyhow::Result<Choice> {
-    Ok(match text.split_once(':') {
-        None if text == "uniform" => Choice::Uniform,
-        None if text == "latest" => Choice::Latest,
-        Some(("weighted", name)) => Choice::Weighted(name.to_owned()),
-        Some(("top", name)) => Choice::Top(name.to_owned()),
-        _ => bail!("--choice: found `{text}`, expected `uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`"),
-    })
 }
