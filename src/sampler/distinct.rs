@@ -146,7 +146,7 @@ fn below(draws: Draws, place: u32, bound: u32, more: &mut RangeFrom<u32>) -> u32
 pub(super) fn few(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
     assert!(most <= FEW && to.len() >= FEW);
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512cd") {
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512cd") && is_x86_feature_detected!("vaes") {
         // SAFETY: the processor has what the function is compiled for.
         return unsafe { wide::few(draws, count, most, to) };
     }
@@ -172,10 +172,10 @@ mod wide {
     use std::arch::x86_64::*;
 
     use super::{Draws, FEW};
-    use crate::sampler::random::{SHORT_GOLDEN, SHORT_MIX};
+    use crate::sampler::random::ROUNDS;
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512cd")]
+    #[target_feature(enable = "avx512f,avx512cd,vaes")]
     pub(super) fn few(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
         let to: &mut [u32; FEW] = to.first_chunk_mut().expect("room for all");
         let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
@@ -184,7 +184,7 @@ mod wide {
         // Whether there is a choice is not foreseeable: so it is made all the same, and counts or not.
         let all = if is_all { 0xffff } else { 0 };
         let known = ((1_u32 << most.min(16)) - 1) as u16;
-        let low = sixteen(draws, lanes, _mm512_add_epi32(lanes, first), known);
+        let low = sixteen(draws, 0, _mm512_add_epi32(lanes, first), known);
         let first_conflicts = _mm512_conflict_epi32(low.numbers);
         let mut again = u32::from(_mm512_mask_test_epi32_mask(known, first_conflicts, first_conflicts));
         let mut uneven = low.uneven;
@@ -194,7 +194,7 @@ mod wide {
         } else {
             let lanes = [lanes, _mm512_add_epi32(lanes, _mm512_set1_epi32(16))];
             let behind = ((1_u32 << (most - 16)) - 1) as u16;
-            let high = sixteen(draws, lanes[1], _mm512_add_epi32(lanes[1], first), behind);
+            let high = sixteen(draws, 4, _mm512_add_epi32(lanes[1], first), behind);
             let conflicts = _mm512_conflict_epi32(high.numbers);
             let mut same = _mm512_mask_test_epi32_mask(behind, conflicts, conflicts);
             let mut turned = low.numbers;
@@ -270,13 +270,16 @@ mod wide {
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), numbers) };
     }
 
-    /// Draws at these places, each below the number behind its last one.
+    /// Draws at sixteen places, from four times this one, each below the number behind its last one.
     #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn sixteen(draws: Draws, places: __m512i, lasts: __m512i, known: u16) -> Drawn {
-        let [low, high] = draws.halves().map(|half| _mm512_set1_epi32(half as i32));
-        let counter = _mm512_mullo_epi32(places, _mm512_set1_epi32(SHORT_GOLDEN as i32));
-        let word = short_mix(_mm512_xor_si512(short_mix(_mm512_add_epi32(low, counter)), high));
+    #[target_feature(enable = "avx512f,vaes")]
+    fn sixteen(draws: Draws, block: i64, lasts: __m512i, known: u16) -> Drawn {
+        let blocks = _mm512_set_epi64(block + 3, 0, block + 2, 0, block + 1, 0, block, 0);
+        let mut word = _mm512_mask_mov_epi64(blocks, 0x55, _mm512_set1_epi64(draws.key() as i64));
+        for key in ROUNDS {
+            let key = _mm_set_epi64x((key >> 64) as i64, key as i64);
+            word = _mm512_aesenc_epi128(word, _mm512_broadcast_i32x4(key));
+        }
         let bound = _mm512_add_epi32(lasts, _mm512_set1_epi32(1));
         // The products of even lanes, and of odd ones.
         let even = _mm512_mul_epu32(word, bound);
@@ -284,15 +287,6 @@ mod wide {
         let lower = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
         let numbers = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
         Drawn { numbers, lasts, uneven: _mm512_mask_cmplt_epu32_mask(known, lower, bound) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn short_mix(mut word: __m512i) -> __m512i {
-        let [first, second] = SHORT_MIX.map(|factor| _mm512_set1_epi32(factor as i32));
-        word = _mm512_mullo_epi32(_mm512_xor_si512(word, _mm512_srli_epi32::<16>(word)), first);
-        word = _mm512_mullo_epi32(_mm512_xor_si512(word, _mm512_srli_epi32::<15>(word)), second);
-        _mm512_xor_si512(word, _mm512_srli_epi32::<16>(word))
     }
 }
 

@@ -62,41 +62,47 @@ impl Key {
     }
 }
 
-/// Numbers of 32 bits, each at its place: a hash of the place and the key's lower half, hashed again with its upper half.
-/// Sixteen of them are made at once in registers of 512 bits.
+/// Numbers of 32 bits, each at its place: four rounds of AES on the key and the number of the block of four places (as the ARS
+/// generator counts up, with fewer rounds since the key is a hash itself). After two rounds each bit depends on all others.
+/// Four of them are made at once in registers of 128 bits, sixteen in registers of 512.
 ///
-/// Source of the hash: C. Wellons, "Prospecting for hash functions", 2018, <https://nullprogram.com/blog/2018/07/31/>
-/// (`lowbias32`).
+/// Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (ARS); FIPS 197 (the round).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draws {
     key: u64,
 }
 
-/// The factors of the hash of [`Draws`].
-pub(super) const SHORT_MIX: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
-/// How far neighbouring places of [`Draws`] are apart: 2³² divided by the golden ratio, odd.
-pub(super) const SHORT_GOLDEN: u32 = 0x9e37_79b9;
+/// The keys of the rounds of [`Draws`]: the first 512 bits of π behind the point.
+pub(super) const ROUNDS: [u128; 4] = [
+    0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344,
+    0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377_be54_66cf_34e9_0c6c,
+    0xc0ac_29b7_c97c_50dd_3f84_d5b5_b547_0917,
+];
 
 impl Draws {
-    /// The lower and upper half of the key.
+    /// What the numbers are made of.
     #[inline]
-    pub(super) fn halves(self) -> [u32; 2] {
-        [self.key as u32, (self.key >> 32) as u32]
+    pub(super) fn key(self) -> u64 {
+        self.key
     }
 
     /// The number at a place.
     #[inline]
     pub(super) fn at(self, place: u32) -> u32 {
-        let [low, high] = self.halves();
-        short_mix(short_mix(low.wrapping_add(place.wrapping_mul(SHORT_GOLDEN))) ^ high)
+        self.four(place / 4)[place as usize % 4]
     }
-}
 
-#[inline]
-fn short_mix(mut word: u32) -> u32 {
-    word = (word ^ (word >> 16)).wrapping_mul(SHORT_MIX[0]);
-    word = (word ^ (word >> 15)).wrapping_mul(SHORT_MIX[1]);
-    word ^ (word >> 16)
+    /// The numbers at four places, from four times this one.
+    #[inline]
+    pub(super) fn four(self, block: u32) -> [u32; 4] {
+        let mut state = (u128::from(block) << 64 | u128::from(self.key)).to_le_bytes().into();
+        for key in ROUNDS {
+            aes::hazmat::cipher_round(&mut state, &key.to_le_bytes().into());
+        }
+        let word = u128::from_le_bytes(state.into());
+        [0, 32, 64, 96].map(|shift| (word >> shift) as u32)
+    }
 }
 
 /// A word, mixed.
