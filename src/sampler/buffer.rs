@@ -56,15 +56,17 @@ impl<T: Copy> Buffer<T> {
         unsafe { self.things.set_len(self.things.len() + more) };
     }
 
-    /// What it holds, in memory of about that size.
+    /// What it holds.
     pub(super) fn hand_over(&mut self) -> Vec<T> {
-        let count = self.things.len();
-        self.expected = count.max(self.expected - self.expected / FADES);
-        let mut things = std::mem::take(&mut self.things);
-        if things.capacity() > count + count / 2 + FADES {
-            things.shrink_to_fit();
+        self.expected = self.things.len().max(self.expected - self.expected / FADES);
+        std::mem::take(&mut self.things)
+    }
+
+    /// Takes back memory that was handed over.
+    pub(super) fn take_back(&mut self, things: Vec<T>) {
+        if things.capacity() > self.things.capacity() {
+            self.things = things;
         }
-        things
     }
 }
 

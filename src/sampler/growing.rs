@@ -72,13 +72,6 @@ impl Growing {
         self.piece.take(&mut self.places, graph, (step, hop), &self.positions, offsets);
     }
 
-    /// The subgraph, in memory of about its own size.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] where its edges are more than 32 bits number.
-    pub(super) fn finish(&mut self) -> Result<Subgraph> {
-        self.piece.finish()
-    }
 }
 
 impl Piece {
@@ -169,7 +162,10 @@ impl Piece {
         }
     }
 
-    /// See [`Growing::finish`].
+    /// The subgraph.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where its edges are more than 32 bits number.
     pub(super) fn finish(&mut self) -> Result<Subgraph> {
         let most = self.ends.len().max(self.nodes.len());
         if most > u32::MAX as usize {
@@ -179,5 +175,14 @@ impl Piece {
         let edges = Edges { runs: self.runs.hand_over(), ends: self.ends.hand_over() };
         let (seeds, retrieved) = (std::mem::take(&mut self.seeds), std::mem::take(&mut self.retrieved));
         Ok(Subgraph { seeds, retrieved, nodes: self.nodes.hand_over(), edges })
+    }
+
+    /// Takes back the memory of a subgraph that is of no more use.
+    pub(super) fn take_back(&mut self, subgraph: Subgraph) {
+        let Subgraph { seeds, retrieved, nodes, edges } = subgraph;
+        (self.seeds, self.retrieved) = (seeds, retrieved);
+        self.nodes.take_back(nodes);
+        self.runs.take_back(edges.runs);
+        self.ends.take_back(edges.ends);
     }
 }

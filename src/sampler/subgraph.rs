@@ -76,6 +76,23 @@ pub struct End {
     pub offset: u32,
 }
 
+impl Subgraph {
+    /// The same, in memory of about its size.
+    pub(super) fn fitted(mut self) -> Self {
+        fit(&mut self.nodes);
+        fit(&mut self.edges.runs);
+        fit(&mut self.edges.ends);
+        self
+    }
+}
+
+/// Gives memory back if a third of it is not used.
+fn fit<T>(things: &mut Vec<T>) {
+    if things.capacity() > things.len() + things.len() / 2 {
+        things.shrink_to_fit();
+    }
+}
+
 impl SampledNode {
     /// Without the hop.
     pub fn hit(self) -> Hit {
