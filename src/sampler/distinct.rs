@@ -1,7 +1,5 @@
 //! Few of many, each set equally likely.
 
-use std::ops::RangeFrom;
-
 use super::random::Draws;
 
 /// As many as are chosen without memory beside registers.
@@ -77,9 +75,9 @@ impl Distinct {
 
     fn many(&mut self, draws: Draws, count: u32, most: usize, chosen: &mut Vec<u32>) {
         self.seen.clear(count, most);
-        let mut more = most as u32..;
-        for (place, last) in (0..most as u32).zip(count - most as u32..) {
-            let number = below(draws, place, last + 1, &mut more);
+        let (mut words, mut more) = (draws.from(0), most as u32..);
+        for last in (count - most as u32..).take(most) {
+            let number = below(words.word(), last + 1, || draws.at(more.next().unwrap_or_default()));
             let is_new = self.seen.insert(number);
             if !is_new {
                 self.seen.insert(last);
@@ -88,7 +86,7 @@ impl Distinct {
         }
     }
 
-    /// The same of those numbers that `is_one` says, however few they are.
+    /// The same of those numbers that `is_one` says, however few they are; it is told in time which it will be asked for.
     ///
     /// It draws until enough different ones have come; where they are too few among the numbers for that, it goes through all.
     /// Since none of them is treated otherwise than another, no set is either.
@@ -97,7 +95,7 @@ impl Distinct {
         draws: Draws,
         count: u32,
         most: usize,
-        is_one: impl Fn(u32) -> bool,
+        (ask, is_one): (impl Fn(u32), impl Fn(u32) -> bool),
         chosen: &mut Vec<u32>,
     ) {
         let start = chosen.len();
@@ -105,14 +103,20 @@ impl Distinct {
             let tries = 8 * most + 16;
             self.seen.clear(count, tries);
             // Behind those of `choose`, which may come after.
-            let mut more = 1 << 31..;
-            for _ in 0..tries {
-                let place = more.next().unwrap_or_default();
-                let number = below(draws, place, count, &mut more);
-                if self.seen.insert(number) && is_one(number) {
-                    chosen.push(number);
-                    if chosen.len() - start == most {
-                        return;
+            let mut words = draws.from(1 << 31);
+            let mut numbers = [0; 16];
+            for first in (0..tries).step_by(numbers.len()) {
+                let numbers = &mut numbers[..(tries - first).min(16)];
+                for number in numbers.iter_mut() {
+                    *number = below(words.word(), count, || words.word());
+                    ask(*number);
+                }
+                for &number in &*numbers {
+                    if self.seen.insert(number) && is_one(number) {
+                        chosen.push(number);
+                        if chosen.len() - start == most {
+                            return;
+                        }
                     }
                 }
             }
@@ -127,14 +131,14 @@ impl Distinct {
     }
 }
 
-/// A number below a bound from the draw at a place, or at the next of `more` where that would not be even.
+/// A number below a bound from a draw, or from one of `more` where that would not be even.
 #[inline]
-fn below(draws: Draws, place: u32, bound: u32, more: &mut RangeFrom<u32>) -> u32 {
-    let mut product = u64::from(draws.at(place)) * u64::from(bound);
+fn below(word: u32, bound: u32, mut more: impl FnMut() -> u32) -> u32 {
+    let mut product = u64::from(word) * u64::from(bound);
     if (product as u32) < bound {
         let threshold = bound.wrapping_neg() % bound;
         while (product as u32) < threshold {
-            product = u64::from(draws.at(more.next().unwrap_or_default())) * u64::from(bound);
+            product = u64::from(more()) * u64::from(bound);
         }
     }
     (product >> 32) as u32
@@ -158,9 +162,9 @@ fn few_plain(draws: Draws, count: u32, most: usize, to: &mut [u32]) -> usize {
         to.iter_mut().zip(0..count).for_each(|(to, number)| *to = number);
         return count as usize;
     }
-    let mut more = most as u32..;
+    let (mut words, mut more) = (draws.from(0), most as u32..);
     for (place, last) in (0..most).zip(count - most as u32..) {
-        let number = below(draws, place as u32, last + 1, &mut more);
+        let number = below(words.word(), last + 1, || draws.at(more.next().unwrap_or_default()));
         to[place] = if to[..place].contains(&number) { last } else { number };
     }
     most
@@ -172,7 +176,7 @@ mod wide {
     use std::arch::x86_64::*;
 
     use super::{Draws, FEW};
-    use crate::sampler::random::ROUNDS;
+    use crate::sampler::random::wide;
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512cd,vaes")]
@@ -273,13 +277,8 @@ mod wide {
     /// Draws at sixteen places, from four times this one, each below the number behind its last one.
     #[inline]
     #[target_feature(enable = "avx512f,vaes")]
-    fn sixteen(draws: Draws, block: i64, lasts: __m512i, known: u16) -> Drawn {
-        let blocks = _mm512_set_epi64(block + 3, 0, block + 2, 0, block + 1, 0, block, 0);
-        let mut word = _mm512_mask_mov_epi64(blocks, 0x55, _mm512_set1_epi64(draws.key() as i64));
-        for key in ROUNDS {
-            let key = _mm_set_epi64x((key >> 64) as i64, key as i64);
-            word = _mm512_aesenc_epi128(word, _mm512_broadcast_i32x4(key));
-        }
+    fn sixteen(draws: Draws, block: u32, lasts: __m512i, known: u16) -> Drawn {
+        let word = wide::sixteen(draws, block);
         let bound = _mm512_add_epi32(lasts, _mm512_set1_epi32(1));
         // The products of even lanes, and of odd ones.
         let even = _mm512_mul_epu32(word, bound);

@@ -199,9 +199,14 @@ impl<'s> Graph<'s> {
     }
 
     /// The positions of a node's edges in a step. Their times ascend, missing ones first, so what time allows is one range.
-    #[inline]
+    #[inline(always)]
     pub(super) fn allowed(&self, step: usize, node: u32, last: Option<i64>) -> Range<usize> {
         let range = self.lanes[step].adjacency.range(node);
+        if last.is_none() { range } else { self.allowed_in(step, node, last, range) }
+    }
+
+    #[inline(never)]
+    fn allowed_in(&self, step: usize, node: u32, last: Option<i64>, range: Range<usize>) -> Range<usize> {
         let known = self.limits.until.as_ref().and_then(|until| until.get(step, node, last));
         self.allowed_of((step, node), range.clone(), last, known.map_or(RowEnd::Open, |known| RowEnd::Known(range.start + known)))
     }
@@ -323,7 +328,10 @@ impl<'s> Graph<'s> {
         let weight = |offset: u32| self.lanes[step].weights.get(allowed.start + offset as usize).copied().unwrap_or(f32::NAN);
         let count = allowed.len() as u32;
         match self.lanes[step].step.choice {
-            Chosen::Uniform => room.distinct.choose_those(key.draws(), count, most, may, chosen),
+            Chosen::Uniform => {
+                let ask = |offset: u32| self.lanes[step].ask_for(allowed.start + offset as usize);
+                room.distinct.choose_those(key.draws(), count, most, (ask, may), chosen);
+            }
             Chosen::Latest => {
                 let start = chosen.len();
                 chosen.extend((0..count).rev().filter(|&offset| may(offset)).take(most));

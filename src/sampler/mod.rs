@@ -146,6 +146,7 @@ struct Scratch {
     rows: neighbour::Rows,
     considered: context::Considered,
     levels: hierarchy::Levels,
+    counted: retrieval::Counted,
 }
 
 impl Sampler {
@@ -268,14 +269,15 @@ impl Sampler {
         draw: u64,
         scratch: &mut Scratch,
     ) -> Result<Vec<Subgraph>> {
-        let Scratch { growing, parts, rows, considered, levels } = scratch;
-        let begin = |growing: &mut Growing, seeds: &[Hit], cutoff: Option<i64>| {
+        let Scratch { growing, parts, rows, considered, levels, counted } = scratch;
+        let mut begin = |growing: &mut Growing, seeds: &[Hit], cutoff: Option<i64>| {
             let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
             let last = graph.last(cutoff);
             growing.begin(seeds, graph);
             if let Some(retrieval) = &self.config.retrieval {
                 for &seed in seeds {
-                    growing.retrieve(retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval));
+                    let rows = retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval, counted);
+                    growing.retrieve(rows);
                 }
             }
             (key, last)

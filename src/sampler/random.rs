@@ -73,7 +73,7 @@ pub(super) struct Draws {
 }
 
 /// The keys of the rounds of [`Draws`]: the first 512 bits of π behind the point.
-pub(super) const ROUNDS: [u128; 4] = [
+const ROUNDS: [u128; 4] = [
     0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344,
     0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89,
     0x4528_21e6_38d0_1377_be54_66cf_34e9_0c6c,
@@ -81,12 +81,6 @@ pub(super) const ROUNDS: [u128; 4] = [
 ];
 
 impl Draws {
-    /// What the numbers are made of.
-    #[inline]
-    pub(super) fn key(self) -> u64 {
-        self.key
-    }
-
     /// The number at a place.
     #[inline]
     pub(super) fn at(self, place: u32) -> u32 {
@@ -102,6 +96,71 @@ impl Draws {
         }
         let word = u128::from_le_bytes(state.into());
         [0, 32, 64, 96].map(|shift| (word >> shift) as u32)
+    }
+
+    /// The numbers at sixteen places, from four times this one.
+    #[inline]
+    fn sixteen(self, block: u32) -> [u32; 16] {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("vaes") {
+            // SAFETY: the processor has what the function is compiled for, and any bits are numbers.
+            return unsafe { std::mem::transmute::<std::arch::x86_64::__m512i, [u32; 16]>(wide::sixteen(self, block)) };
+        }
+        let mut all = [0; 16];
+        for (four, block) in all.as_chunks_mut().0.iter_mut().zip(block..) {
+            *four = self.four(block);
+        }
+        all
+    }
+
+    /// All numbers from a place on, which is a multiple of sixteen.
+    #[inline]
+    pub(super) fn from(self, place: u32) -> Words {
+        debug_assert!(place.is_multiple_of(16));
+        Words { draws: self, place, sixteen: [0; 16] }
+    }
+}
+
+/// The numbers of [`Draws`], one after the other.
+pub(super) struct Words {
+    draws: Draws,
+    /// That of the next.
+    place: u32,
+    /// Those around it, unless it is the first of them.
+    sixteen: [u32; 16],
+}
+
+impl Words {
+    #[inline]
+    pub(super) fn word(&mut self) -> u32 {
+        let at = self.place as usize % 16;
+        if at == 0 {
+            self.sixteen = self.draws.sixteen(self.place / 4);
+        }
+        self.place = self.place.wrapping_add(1);
+        self.sixteen[at]
+    }
+}
+
+/// The same in registers of 512 bits.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod wide {
+    use std::arch::x86_64::*;
+
+    use super::{Draws, ROUNDS};
+
+    /// The numbers at sixteen places, from four times this one.
+    #[inline]
+    #[target_feature(enable = "avx512f,vaes")]
+    pub(in crate::sampler) fn sixteen(draws: Draws, block: u32) -> __m512i {
+        let block = i64::from(block);
+        let blocks = _mm512_set_epi64(block + 3, 0, block + 2, 0, block + 1, 0, block, 0);
+        let mut words = _mm512_mask_mov_epi64(blocks, 0x55, _mm512_set1_epi64(draws.key as i64));
+        for key in ROUNDS {
+            let key = _mm_set_epi64x((key >> 64) as i64, key as i64);
+            words = _mm512_aesenc_epi128(words, _mm512_broadcast_i32x4(key));
+        }
+        words
     }
 }
 

@@ -31,12 +31,19 @@ struct Wanderer {
 
 /// The nodes of the seed's own type that random walks from it meet most often, the most frequent first; of equally frequent
 /// ones, in an order by lot. See [`Retrieval`].
-pub(super) fn retrieve(graph: &Graph<'_>, key: Key, last: Option<i64>, seed: Hit, retrieval: &Retrieval) -> Vec<Hit> {
+pub(super) fn retrieve(
+    graph: &Graph<'_>,
+    key: Key,
+    last: Option<i64>,
+    seed: Hit,
+    retrieval: &Retrieval,
+    counted: &mut Counted,
+) -> Vec<Hit> {
     let key = key.with(WALKS);
     let chunks = retrieval.walks.div_ceil(A_TIME);
-    let mut met: Vec<u32> = (0..chunks)
+    let met: Vec<Vec<u32>> = (0..chunks)
         .into_par_iter()
-        .flat_map_iter(|chunk| {
+        .map(|chunk| {
             let walks = chunk * A_TIME..((chunk + 1) * A_TIME).min(retrieval.walks);
             let mut met = Vec::with_capacity(walks.len() * retrieval.steps as usize / 2);
             for first in walks.clone().step_by(TOGETHER as usize) {
@@ -45,19 +52,51 @@ pub(super) fn retrieve(graph: &Graph<'_>, key: Key, last: Option<i64>, seed: Hit
             met
         })
         .collect();
-    met.par_sort_unstable();
-    let mut counts: Vec<(u32, u64, u32)> = met
-        .chunk_by(|one, other| one == other)
-        .filter(|same| same[0] != seed.node)
-        .map(|same| (u32::MAX - same.len() as u32, key.with(u64::from(same[0])).random().word(), same[0]))
-        .collect();
+    let nodes = graph.counts[seed.node_type.index()] as usize;
+    let mut counts = counted.count(met, nodes);
+    counts.retain(|&(node, _)| node != seed.node);
     let rows = retrieval.rows as usize;
-    if rows < counts.len() && rows > 0 {
-        counts.select_nth_unstable(rows - 1);
+    if rows < counts.len() {
+        // The lots are drawn of those only that may be among the first.
+        let (_, &mut (_, least), _) = counts.select_nth_unstable_by(rows - 1, |one, other| other.1.cmp(&one.1));
+        counts.retain(|&(_, count)| count >= least);
     }
+    let lot = |node: u32| key.with(u64::from(node)).random().word();
+    counts.sort_by_cached_key(|&(node, count)| (u32::MAX - count, lot(node), node));
     counts.truncate(rows);
-    counts.sort_unstable();
-    counts.into_iter().map(|(_, _, node)| Hit { node_type: seed.node_type, node }).collect()
+    counts.into_iter().map(|(node, _)| Hit { node_type: seed.node_type, node }).collect()
+}
+
+/// Memory for counting nodes.
+#[derive(Default)]
+pub(super) struct Counted {
+    /// By node; all of them 0.
+    counts: Vec<u32>,
+}
+
+/// Of a type of at most so many nodes, those that were met are counted by node: 4 MB. Of a larger one, they are sorted.
+const FEW_NODES: usize = 1 << 20;
+
+impl Counted {
+    /// Each of those that were met, and how often.
+    fn count(&mut self, met: Vec<Vec<u32>>, nodes: usize) -> Vec<(u32, u32)> {
+        if nodes > FEW_NODES {
+            let mut met = met.concat();
+            met.par_sort_unstable();
+            return met.chunk_by(|one, other| one == other).map(|same| (same[0], same.len() as u32)).collect();
+        }
+        self.counts.resize(self.counts.len().max(nodes), 0);
+        let mut found = Vec::new();
+        for &node in met.iter().flatten() {
+            let count = &mut self.counts[node as usize];
+            if *count == 0 {
+                found.push((node, 0));
+            }
+            *count += 1;
+        }
+        found.iter_mut().for_each(|(node, count)| *count = std::mem::take(&mut self.counts[*node as usize]));
+        found
+    }
 }
 
 /// Moves some walks, all of them step by step.
