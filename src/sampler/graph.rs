@@ -71,6 +71,8 @@ pub(super) struct Limits {
     far: BTreeMap<(RelationId, Direction, u32), Vec<u32>>,
     /// For each node type, the attribute that says since when a node has been there.
     times: Vec<Option<AttributeId>>,
+    /// A type of which it is not known which of its times that is, as an error names it. A cutoff wants to know.
+    undated: Option<[String; 3]>,
     /// For each step a late time of its edges, to guess by where a time stands; found when the first cutoff asks.
     latest: OnceLock<Vec<i64>>,
     /// With a cutoff of the configuration.
@@ -112,7 +114,7 @@ impl Limits {
             far.entry((relation, Direction::Outgoing, source)).or_default().push(target);
             far.entry((relation, back, target)).or_default().push(source);
         }
-        let mut times = Vec::new();
+        let (mut times, mut undated) = (Vec::new(), None);
         for id in schema.node_type_ids() {
             let owner = schema.node(id);
             let known = (0..).map(AttributeId).zip(&owner.attributes).filter(|(_, known)| known.kind == AttributeKind::Time);
@@ -123,7 +125,6 @@ impl Limits {
                 (Some(Some(named)), known) if known.iter().any(|&(id, _)| id == named) => Some(named),
                 (None, []) => None,
                 (None, &[(id, _)]) => Some(id),
-                (None, _) if config.cutoff.is_none() => None,
                 (named, known) => {
                     let known: Vec<&str> = known.iter().map(|(_, known)| known.name.as_str()).collect();
                     let found = match named {
@@ -131,7 +132,13 @@ impl Limits {
                         _ => format!("none for `{}`, which has {} times", owner.name, known.len()),
                     };
                     let expected = format!("which of them says since when a node has been there: {}", known.join(", "));
-                    return Err(setting(format!("time_of {}", owner.name), found, expected));
+                    let error = [format!("time_of {}", owner.name), found, expected];
+                    if named.is_some() || config.cutoff.is_some() {
+                        let [name, found, expected] = error;
+                        return Err(setting(name, found, expected));
+                    }
+                    undated.get_or_insert(error);
+                    None
                 }
             });
         }
@@ -140,7 +147,16 @@ impl Limits {
             return Err(setting("time_of", format!("node type number {}", unknown.0), expected));
         }
         let until = last(config, config.cutoff).map(|last| Until::new(snapshot, steps, last));
-        Ok(Self { far, times, latest: OnceLock::new(), until })
+        Ok(Self { far, times, undated, latest: OnceLock::new(), until })
+    }
+
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) names a node type of which it is not known since when its nodes have been there.
+    pub(super) fn check_dated(&self) -> Result<()> {
+        match self.undated.clone() {
+            Some([name, found, expected]) => Err(setting(name, found, expected)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -233,7 +249,13 @@ impl<'s> Graph<'s> {
 
     /// The part of a node's row that time allows.
     #[inline(always)]
-    pub(super) fn allowed_of(&self, (at, node): (usize, u32), range: Range<usize>, until: Option<i64>, end: RowEnd) -> Range<usize> {
+    pub(super) fn allowed_of(
+        &self,
+        (at, node): (usize, u32),
+        range: Range<usize>,
+        until: Option<i64>,
+        end: RowEnd,
+    ) -> Range<usize> {
         let Lane { step, adjacency, .. } = &self.lanes[at];
         let Some(last) = until.filter(|_| step.is_timed) else { return range };
         // Of a relation with a time attribute no edge may have one; then the snapshot has no times.

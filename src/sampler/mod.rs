@@ -70,35 +70,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod buffer;
-mod classes;
 mod config;
-mod context;
 mod distinct;
-mod epochs;
-mod filter;
 mod graph;
-mod growing;
-mod hierarchy;
-mod listed;
-mod negatives;
-mod neighbour;
-mod permutation;
-mod places;
 mod prefetch;
 pub mod random;
 mod ranked;
-mod retrieval;
+mod seeds;
 mod steps;
 mod subgraph;
 mod until;
+mod walk;
 
-#[cfg(test)]
-mod leaks;
-#[cfg(test)]
-mod plain;
-#[cfg(test)]
-mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -107,10 +90,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use config::{Choice, Costs, EqualTime, Listed, MissingTime, Retrieval, SamplerConfig, Walk};
-pub use epochs::{Balance, EpochConfig, Epochs, Seeds};
-pub use filter::Filter;
-pub use negatives::{Corrupt, EndWeight, NegativeConfig, Negatives};
-pub use permutation::Permutation;
+pub use seeds::{Balance, Corrupt, EndWeight, EpochConfig, Epochs, Filter, NegativeConfig, Negatives, Permutation, Seeds};
 pub use steps::{MOST_HOPS, MOST_WALKS};
 pub use subgraph::{Edges, End, Run, SampledEdge, SampledNode, Subgraph};
 
@@ -118,11 +98,12 @@ use crate::snapshot::{Hit, Snapshot};
 use crate::spare::Spare;
 use crate::{Error, Result};
 use graph::{Graph, Limits};
-use growing::Growing;
-use neighbour::Part;
-use places::Places;
 use random::Key;
-use steps::{Step, Steps};
+use steps::Steps;
+use subgraph::growing::Growing;
+use subgraph::places::Places;
+use walk::neighbour::Part;
+use walk::{context, hierarchy, listed, neighbour, retrieval};
 
 /// Draws subgraphs from a snapshot. See the [module](self).
 #[derive(Clone)]
@@ -204,20 +185,17 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
-    pub fn map_each<T: Send>(
-        &self,
-        seeds: &[Hit],
-        draw: u64,
-        make: impl Fn(usize, &mut Subgraph) -> T + Sync,
-    ) -> Result<Vec<T>> {
+    pub fn map_each<T: Send>(&self, seeds: &[Hit], draw: u64, make: impl Fn(usize, &mut Subgraph) -> T + Sync) -> Result<Vec<T>> {
         self.each(seeds, draw, |&seed| (seed, self.config.cutoff), make)
     }
 
     /// The same, each seed with a cutoff of its own in place of the configuration's.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    /// [`Error::Setting`] for a seed that the snapshot does not have, and for a node type that has several times, of which the
+    /// configuration does not [say](SamplerConfig::time_of) since when a node has been there.
     pub fn sample_each_until(&self, seeds: &[(Hit, i64)], draw: u64) -> Result<Vec<Subgraph>> {
+        self.limits.check_dated()?;
         self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)), |_, subgraph| std::mem::take(subgraph).fitted())
     }
 
@@ -234,7 +212,8 @@ impl Sampler {
             .par_chunks(TOGETHER)
             .enumerate()
             .map(|(chunk, seeds)| {
-                let seeds: Vec<([Hit; 1], Option<i64>)> = seeds.iter().map(&seed).map(|(seed, cutoff)| ([seed], cutoff)).collect();
+                let seeds: Vec<([Hit; 1], Option<i64>)> =
+                    seeds.iter().map(&seed).map(|(seed, cutoff)| ([seed], cutoff)).collect();
                 seeds.iter().try_for_each(|(seed, _)| self.check(seed))?;
                 let seeds: Vec<(&[Hit], Option<i64>)> = seeds.iter().map(|(seed, cutoff)| (&seed[..], *cutoff)).collect();
                 self.with_scratch(|scratch| {
@@ -262,13 +241,7 @@ impl Sampler {
     }
 
     /// For each of these a subgraph around its seeds, with its cutoff.
-    fn drawn(
-        &self,
-        graph: &Graph<'_>,
-        all: &[(&[Hit], Option<i64>)],
-        draw: u64,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<Subgraph>> {
+    fn drawn(&self, graph: &Graph<'_>, all: &[(&[Hit], Option<i64>)], draw: u64, scratch: &mut Scratch) -> Result<Vec<Subgraph>> {
         let Scratch { growing, parts, rows, considered, levels, counted } = scratch;
         let mut begin = |growing: &mut Growing, seeds: &[Hit], cutoff: Option<i64>| {
             let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
@@ -350,14 +323,4 @@ fn check_seeds(snapshot: &Snapshot, seeds: &[Hit]) -> Result<()> {
 /// A node at a hop as one number. Hops are at most 64.
 fn word(hop: usize, node: Hit) -> u64 {
     (hop as u64) << 48 | u64::from(node.node_type.0) << 32 | u64::from(node.node)
-}
-
-/// What names the choices of a node at a hop.
-fn node_key(key: Key, hop: usize, node: Hit) -> Key {
-    key.with(word(hop, node))
-}
-
-/// What names the choice among a node's edges in one step.
-fn choice(key: Key, step: &Step) -> Key {
-    key.mixed(step.word)
 }

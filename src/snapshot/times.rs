@@ -176,7 +176,12 @@ mod wide {
     /// The range is within the codes, of 1 to 57 bits each.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn end_around((words, width): (&[u64], u32), range: &Range<usize>, highest: u64, guess: usize) -> Option<usize> {
+    pub(super) unsafe fn end_around(
+        (words, width): (&[u64], u32),
+        range: &Range<usize>,
+        highest: u64,
+        guess: usize,
+    ) -> Option<usize> {
         let around = around(range.len());
         let left = guess.saturating_sub(around).max(range.start);
         let right = (guess + around).min(range.end);

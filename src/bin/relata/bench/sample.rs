@@ -58,7 +58,9 @@ enum Kind {
     Merged,
     /// One subgraph around each seed, with the fanouts
     Each,
-    /// The same, with a cutoff
+    /// The same, all of a batch kept until its end
+    EachKept,
+    /// One around each seed, with a cutoff
     Temporal,
     /// A context of 1,024 tokens around each seed, a token an attribute
     Context,
@@ -104,7 +106,7 @@ impl Sample {
             pool = pool.num_threads(threads);
         }
         let pool = pool.build()?;
-        let all = [Kind::Merged, Kind::Each, Kind::Temporal, Kind::Context, Kind::ContextOfRows, Kind::Retrieval];
+        let all = [Kind::Merged, Kind::Each, Kind::EachKept, Kind::Temporal, Kind::Context, Kind::ContextOfRows, Kind::Retrieval];
         let asked = if self.walks.is_empty() { &all[..] } else { &self.walks };
         let asked = asked.iter().filter(|&&kind| kind != Kind::Temporal || self.cutoff.is_some() || !self.walks.is_empty());
         let mut walks = Vec::new();
@@ -127,7 +129,7 @@ impl Sample {
         let relations: Vec<RelationId> = schema.relation_ids().collect();
         let rows = || Costs { nodes: vec![1; schema.node_types().len()], edges: vec![1; relations.len()] };
         let walk = match kind {
-            Kind::Merged | Kind::Each | Kind::Temporal => Walk::neighbour(self.fanout.clone()),
+            Kind::Merged | Kind::Each | Kind::EachKept | Kind::Temporal => Walk::neighbour(self.fanout.clone()),
             Kind::Context => Walk::context(1024, 2, Costs::of_attributes(schema)),
             Kind::ContextOfRows => Walk::context(1024, 2, rows()),
             Kind::Retrieval => Walk::context(8192, 2, Costs::of_attributes(schema)),
@@ -153,15 +155,22 @@ impl Sample {
         let batches: Vec<&[Hit]> = seeds.chunks(size.max(1)).filter(|batch| batch.len() == size.min(seeds.len())).collect();
         // A merged subgraph is one thread's work: as many at a time as there are threads.
         let at_once = if kind == Kind::Merged { threads } else { 1 };
-        let draw = |round: usize| -> relata::Result<(Duration, usize, Vec<Subgraph>)> {
+        let draw = |round: usize| -> relata::Result<(Duration, usize, Vec<[usize; 2]>)> {
             let some: Vec<&[Hit]> = (0..at_once).map(|at| batches[(round * at_once + at) % batches.len()]).collect();
             let begun = Instant::now();
-            let drawn = match kind {
-                Kind::Merged => sampler.sample_batches(&some, round as u64)?,
-                Kind::Retrieval => some[0].iter().map(|&seed| sampler.sample(&[seed], round as u64)).collect::<Result<_, _>>()?,
-                _ => sampler.sample_each(some[0], round as u64)?,
+            let (elapsed, drawn) = match kind {
+                Kind::Merged => kept(begun, sampler.sample_batches(&some, round as u64)?),
+                Kind::EachKept => kept(begun, sampler.sample_each(some[0], round as u64)?),
+                Kind::Retrieval => {
+                    let one = |&seed: &Hit| sampler.sample(&[seed], round as u64);
+                    kept(begun, some[0].iter().map(one).collect::<Result<Vec<_>, _>>()?)
+                }
+                Kind::Each | Kind::Temporal | Kind::Context | Kind::ContextOfRows => {
+                    let sizes = sampler.map_each(some[0], round as u64, |_, subgraph| size(subgraph))?;
+                    (begun.elapsed(), sizes)
+                }
             };
-            Ok((begun.elapsed(), some.iter().map(|batch| batch.len()).sum(), drawn))
+            Ok((elapsed, some.iter().map(|batch| batch.len()).sum(), drawn))
         };
         // The first ones bring pages into memory.
         draw(self.batches + 1)?;
@@ -171,8 +180,8 @@ impl Sample {
             let (elapsed, seeds, drawn) = draw(round)?;
             rates.push(elapsed.as_secs_f64() / seeds as f64);
             count += seeds;
-            edges += drawn.iter().map(|drawn| drawn.edges.len()).sum::<usize>();
-            nodes += drawn.iter().map(|drawn| drawn.nodes.len()).sum::<usize>();
+            edges += drawn.iter().map(|[_, edges]| edges).sum::<usize>();
+            nodes += drawn.iter().map(|[nodes, _]| nodes).sum::<usize>();
         }
         rates.sort_by(f64::total_cmp);
         let seconds = rates[rates.len() / 2];
@@ -187,6 +196,17 @@ impl Sample {
             ms_per_seed: seconds * 1e3 * if kind == Kind::Retrieval { 1.0 } else { threads as f64 },
         })
     }
+}
+
+/// Nodes and edges.
+fn size(subgraph: &mut Subgraph) -> [usize; 2] {
+    [subgraph.nodes.len(), subgraph.edges.len()]
+}
+
+/// How long subgraphs took that are all there, and their sizes.
+fn kept(begun: Instant, mut drawn: Vec<Subgraph>) -> (Duration, Vec<[usize; 2]>) {
+    let elapsed = begun.elapsed();
+    (elapsed, drawn.iter_mut().map(size).collect())
 }
 
 impl Report {

@@ -8,9 +8,9 @@ use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId};
 use serde::{Deserialize, Serialize};
 
 use super::classes::{ClassColumn, Grouped};
-use super::random::{Key, Random};
-use super::steps::setting;
 use crate::Result;
+use crate::sampler::random::{Key, Random};
+use crate::sampler::steps::setting;
 use crate::snapshot::{Adjacency, Snapshot};
 
 /// Candidates that are drawn for a negative before all are gone through: of nodes of which a tenth will do, one in a thousand

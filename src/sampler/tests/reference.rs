@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
 use super::plain::{Node, Plain, PlainEdge, PlainRelation, plain_and_seeds, times};
-use super::random::{Draws, Key, Random};
-use super::*;
+use crate::sampler::random::{Draws, Key, Random};
+use crate::sampler::*;
 use crate::snapshot::Hit;
 
 /// A relation and a direction.
@@ -434,7 +434,7 @@ proptest! {
             .collect();
         expected.sort();
         let read = |drawn: &Subgraph| -> Vec<PlainEdge> {
-            let mut edges: Vec<_> = drawn.edges.iter().map(|edge| super::tests::read(&plain, &snapshot, drawn, &edge)).collect();
+            let mut edges: Vec<_> = drawn.edges.iter().map(|edge| super::read(&plain, &snapshot, drawn, &edge)).collect();
             edges.sort();
             edges
         };

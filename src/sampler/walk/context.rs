@@ -2,10 +2,11 @@ use std::ops::Range;
 
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
-use super::graph::{From, Graph, Room};
-use super::growing::{Growing, Taken};
-use super::random::{Key, Random};
-use super::{Costs, choice, node_key};
+use super::{choice, node_key};
+use crate::sampler::Costs;
+use crate::sampler::graph::{From, Graph, Room};
+use crate::sampler::random::{Key, Random};
+use crate::sampler::subgraph::growing::{Growing, Taken};
 use crate::snapshot::Hit;
 
 /// Names the choice of who comes first; above every word that names a node at a hop.
@@ -13,7 +14,7 @@ const TURNS: u64 = u64::MAX;
 
 /// Memory for the edges of a node.
 #[derive(Default)]
-pub(super) struct Considered {
+pub(in crate::sampler) struct Considered {
     groups: Vec<Group>,
     chosen: Vec<u32>,
     order: Vec<u32>,
@@ -77,7 +78,7 @@ impl Budget<'_> {
 
 /// The context walk: hop by hop, the nodes of a hop in random order, each takes its edges, until a node's edges do not
 /// all fit into the budget. See the [module](super).
-pub(super) fn walk(
+pub(in crate::sampler) fn walk(
     graph: &Graph<'_>,
     key: Key,
     last: Option<i64>,

@@ -2,18 +2,18 @@
 
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, suggestion};
 
-use super::steps::setting;
 use crate::Result;
+use crate::sampler::steps::setting;
 use crate::snapshot::{NodeColumn, Snapshot};
 
 /// The class that each node of a type is in: a category's code, or a boolean as 0 and 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ClassColumn<'s> {
+pub(in crate::sampler) struct ClassColumn<'s> {
     /// Which attribute it is.
-    pub(super) attribute: AttributeId,
+    pub(in crate::sampler) attribute: AttributeId,
     codes: Codes<'s>,
     /// How many classes there are.
-    pub(super) count: u32,
+    pub(in crate::sampler) count: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl<'s> ClassColumn<'s> {
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) where it is none of the type's category and boolean attributes.
-    pub(super) fn of(snapshot: &'s Snapshot, node_type: NodeTypeId, name: &str, what: &str) -> Result<Self> {
+    pub(in crate::sampler) fn of(snapshot: &'s Snapshot, node_type: NodeTypeId, name: &str, what: &str) -> Result<Self> {
         let owner = snapshot.schema().node(node_type);
         let has_classes = |kind| matches!(kind, AttributeKind::Category | AttributeKind::Boolean);
         let found = owner.attribute(name);
@@ -54,7 +54,12 @@ impl<'s> ClassColumn<'s> {
     }
 
     /// That of an attribute whose classes were counted before; `None` where it can have none.
-    pub(super) fn read(snapshot: &'s Snapshot, node_type: NodeTypeId, attribute: AttributeId, count: u32) -> Option<Self> {
+    pub(in crate::sampler) fn read(
+        snapshot: &'s Snapshot,
+        node_type: NodeTypeId,
+        attribute: AttributeId,
+        count: u32,
+    ) -> Option<Self> {
         let codes = match snapshot.column(node_type, attribute) {
             NodeColumn::Category(codes) => Codes::Category(codes),
             NodeColumn::Boolean(truths) => Codes::Boolean(truths),
@@ -64,7 +69,7 @@ impl<'s> ClassColumn<'s> {
     }
 
     /// A node's class, below the count; `None` where it is missing.
-    pub(super) fn class(&self, node: u32) -> Option<u32> {
+    pub(in crate::sampler) fn class(&self, node: u32) -> Option<u32> {
         let class = match self.codes {
             Codes::Category(codes) => codes.get(node as usize).copied(),
             Codes::Boolean(truths) => truths.get(node as usize).map(|&truth| u32::from(truth)),
@@ -76,7 +81,7 @@ impl<'s> ClassColumn<'s> {
 
 /// Members of classes, those of a class together and in order.
 #[derive(Clone, Debug)]
-pub(super) struct Grouped {
+pub(in crate::sampler) struct Grouped {
     /// Where each class starts, and the end.
     starts: Vec<usize>,
     members: Vec<u32>,
@@ -84,7 +89,7 @@ pub(super) struct Grouped {
 
 impl Grouped {
     /// The members `0..count`, each in the class that `class` says, below `classes`, or in none.
-    pub(super) fn of(classes: u32, count: u32, class: impl Fn(u32) -> Option<u32>) -> Self {
+    pub(in crate::sampler) fn of(classes: u32, count: u32, class: impl Fn(u32) -> Option<u32>) -> Self {
         let mut starts = vec![0; classes as usize + 1];
         (0..count).filter_map(&class).for_each(|class| starts[class as usize + 1] += 1);
         for at in 1..starts.len() {
@@ -102,29 +107,29 @@ impl Grouped {
     }
 
     /// Leaves out classes without members, so that the others have other numbers.
-    pub(super) fn without_empty(mut self) -> Self {
+    pub(in crate::sampler) fn without_empty(mut self) -> Self {
         // Where nothing stands between two starts, they are equal.
         self.starts.dedup();
         self
     }
 
     /// How many classes there are.
-    pub(super) fn classes(&self) -> usize {
+    pub(in crate::sampler) fn classes(&self) -> usize {
         self.starts.len() - 1
     }
 
     /// The positions in [`all`](Self::all) of a class's members.
-    pub(super) fn range(&self, class: usize) -> std::ops::Range<usize> {
+    pub(in crate::sampler) fn range(&self, class: usize) -> std::ops::Range<usize> {
         self.starts[class]..self.starts[class + 1]
     }
 
     /// The members of a class.
-    pub(super) fn members(&self, class: usize) -> &[u32] {
+    pub(in crate::sampler) fn members(&self, class: usize) -> &[u32] {
         &self.members[self.range(class)]
     }
 
     /// The members of all classes.
-    pub(super) fn all(&self) -> &[u32] {
+    pub(in crate::sampler) fn all(&self) -> &[u32] {
         &self.members
     }
 }

@@ -67,7 +67,7 @@ impl Filter {
     pub fn parse(schema: &Schema, node_type: NodeTypeId, text: &str) -> Result<Self> {
         let Some(owner) = schema.node_types().get(node_type.index()) else {
             let expected = format!("below {}, the number of node types", schema.node_types().len());
-            return Err(super::steps::setting("filter", format!("node type number {}", node_type.0), expected));
+            return Err(crate::sampler::steps::setting("filter", format!("node type number {}", node_type.0), expected));
         };
         parse::parse(schema, node_type, text)?;
         Ok(Self { node_type: owner.name.clone(), text: text.to_owned() })

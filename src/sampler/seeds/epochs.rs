@@ -7,11 +7,11 @@ use std::sync::Arc;
 use relata_schema::NodeTypeId;
 use serde::{Deserialize, Serialize};
 
-use super::check_seeds;
 use super::classes::{ClassColumn, Grouped};
-use super::random::Key;
-use super::steps::setting;
 use super::{Filter, Permutation};
+use crate::sampler::check_seeds;
+use crate::sampler::random::Key;
+use crate::sampler::steps::setting;
 use crate::snapshot::{Hit, Snapshot};
 use crate::{Error, Result};
 

@@ -2,8 +2,8 @@ use std::mem::MaybeUninit;
 
 use relata_schema::NodeTypeId;
 
-use super::random::GOLDEN;
-use super::subgraph::{End, SampledNode};
+use super::{End, SampledNode};
+use crate::sampler::random::GOLDEN;
 use crate::snapshot::Hit;
 
 /// Slots a node at least; most are then found at once.
@@ -14,7 +14,7 @@ const FEW_NODES: usize = 1 << 18;
 
 /// Where each node of a subgraph stands in it: a table for each node type, which grows with the subgraph.
 #[derive(Default)]
-pub(super) struct Places {
+pub(in crate::sampler) struct Places {
     tables: Vec<Table>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Places {
 ///
 /// What is kept of a place is a stamp: the place, counted on from the highest stamp of the subgraph before. So nothing has to be
 /// cleared for the next one: lower stamps are as good as none.
-pub(super) struct Table {
+pub(in crate::sampler) struct Table {
     /// How many nodes the type has.
     nodes: usize,
     /// How many have a place.
@@ -37,7 +37,7 @@ pub(super) struct Table {
 
 impl Places {
     /// Forgets all nodes; `counts` says how many nodes each type has.
-    pub(super) fn clear(&mut self, counts: &[u32]) {
+    pub(in crate::sampler) fn clear(&mut self, counts: &[u32]) {
         let is_of = |(table, &count): (&Table, &u32)| table.nodes == count as usize;
         if self.tables.len() != counts.len() || !self.tables.iter().zip(counts).all(is_of) {
             let table = |&count: &u32| Table { nodes: count as usize, count: 0, base: 1, slots: Vec::new(), direct: Vec::new() };
@@ -49,12 +49,12 @@ impl Places {
     }
 
     /// The table of a type.
-    pub(super) fn of(&mut self, node_type: NodeTypeId) -> &mut Table {
+    pub(in crate::sampler) fn of(&mut self, node_type: NodeTypeId) -> &mut Table {
         &mut self.tables[node_type.index()]
     }
 
     /// The place of a node.
-    pub(super) fn get(&self, node: Hit) -> Option<u32> {
+    pub(in crate::sampler) fn get(&self, node: Hit) -> Option<u32> {
         self.tables[node.node_type.index()].get(node.node)
     }
 }
@@ -88,7 +88,7 @@ impl Table {
 
     /// Makes room for so many more.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, more: usize) {
+    pub(in crate::sampler) fn reserve(&mut self, more: usize) {
         if self.direct.is_empty() && (self.count + more) * ROOM > self.slots.len() {
             self.grow((self.count + more).min(self.nodes));
         }
@@ -120,7 +120,7 @@ impl Table {
     /// another from `next`, and come into `nodes`, alike `node` but for their number; says how many they are. There has to be
     /// [room](Self::reserve) for them, `ends` needs as many as there are edges, and `nodes` one more.
     #[inline(always)]
-    pub(super) fn place_all(&mut self, fars: Fars<'_>, into: Into<'_>, node: SampledNode, next: u32) -> usize {
+    pub(in crate::sampler) fn place_all(&mut self, fars: Fars<'_>, into: Into<'_>, node: SampledNode, next: u32) -> usize {
         let Fars { targets, last, positions, offsets } = fars;
         let Into { ends, nodes } = into;
         let count = positions.len();
@@ -174,7 +174,7 @@ impl Table {
     /// The place of a node that has one, and false; else gives it `next`, and says true. There has to be
     /// [room](Self::reserve) for it.
     #[inline(always)]
-    pub(super) fn get_or_insert(&mut self, number: u32, next: u32) -> (u32, bool) {
+    pub(in crate::sampler) fn get_or_insert(&mut self, number: u32, next: u32) -> (u32, bool) {
         let base = self.base;
         let (stamp, is_new) = if self.slots.is_empty() {
             let held = &mut self.direct[number as usize];
@@ -194,21 +194,21 @@ impl Table {
 }
 
 /// Far nodes of one type, which are not looked up yet.
-pub(super) struct Fars<'t> {
+pub(in crate::sampler) struct Fars<'t> {
     /// By position.
-    pub(super) targets: &'t [u32],
+    pub(in crate::sampler) targets: &'t [u32],
     /// The last node of the type; a snapshot that is not verified may name what is not there.
-    pub(super) last: u32,
+    pub(in crate::sampler) last: u32,
     /// The positions of edges to them.
-    pub(super) positions: &'t [u64],
+    pub(in crate::sampler) positions: &'t [u64],
     /// Of each, what its end says of it.
-    pub(super) offsets: &'t [u32],
+    pub(in crate::sampler) offsets: &'t [u32],
 }
 
 /// Where ends and new nodes are written.
-pub(super) struct Into<'t> {
-    pub(super) ends: &'t mut [MaybeUninit<End>],
-    pub(super) nodes: &'t mut [MaybeUninit<SampledNode>],
+pub(in crate::sampler) struct Into<'t> {
+    pub(in crate::sampler) ends: &'t mut [MaybeUninit<End>],
+    pub(in crate::sampler) nodes: &'t mut [MaybeUninit<SampledNode>],
 }
 
 /// The slot that holds a node, or the empty one that would. There is one at least, and their number is a power of two.

@@ -1,3 +1,9 @@
+//! Subgraphs, and how they grow.
+
+mod buffer;
+pub(super) mod growing;
+pub(super) mod places;
+
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
 use crate::snapshot::Hit;
@@ -47,8 +53,8 @@ pub struct SampledEdge {
 /// of each only its far end and its place in the node's row are kept, 8 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
-    pub(super) runs: Vec<Run>,
-    pub(super) ends: Vec<End>,
+    pub(in crate::sampler) runs: Vec<Run>,
+    pub(in crate::sampler) ends: Vec<End>,
 }
 
 /// Edges that were walked from one node, along one relation, in one direction.
@@ -59,7 +65,7 @@ pub struct Run {
     /// The place in `nodes` of the node that they were walked from.
     pub near: u32,
     /// The place of the first among all ends; they reach to that of the next run.
-    pub(super) first: u32,
+    pub(in crate::sampler) first: u32,
     /// Their relation.
     pub relation: RelationId,
     /// As [`SampledEdge::direction`].
@@ -78,7 +84,7 @@ pub struct End {
 
 impl Subgraph {
     /// The same, in memory of about its size.
-    pub(super) fn fitted(mut self) -> Self {
+    pub(in crate::sampler) fn fitted(mut self) -> Self {
         fit(&mut self.nodes);
         fit(&mut self.edges.runs);
         fit(&mut self.edges.ends);
@@ -154,7 +160,7 @@ impl Edges {
     }
 
     /// Puts an edge behind all others: in the last run where it is of that one, else in one of its own.
-    pub(super) fn push(&mut self, edge: SampledEdge) {
+    pub(in crate::sampler) fn push(&mut self, edge: SampledEdge) {
         let SampledEdge { relation, direction, position, near, far } = edge;
         let is_of = |run: &&Run| {
             let same = (run.near, run.relation, run.direction) == (near, relation, direction);

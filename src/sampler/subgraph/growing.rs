@@ -1,22 +1,22 @@
 use super::buffer::Buffer;
-use super::graph::Graph;
 use super::places::{Fars, Into, Places};
-use super::steps::Step;
-use super::subgraph::{Edges, End, Run, SampledNode, Subgraph};
+use super::{Edges, End, Run, SampledNode, Subgraph};
+use crate::sampler::graph::Graph;
+use crate::sampler::steps::Step;
 use crate::snapshot::Hit;
 use crate::{Error, Result};
 
 /// A subgraph that is being drawn, and where each of its nodes stands.
 #[derive(Default)]
-pub(super) struct Growing {
-    pub(super) places: Places,
-    pub(super) piece: Piece,
+pub(in crate::sampler) struct Growing {
+    pub(in crate::sampler) places: Places,
+    pub(in crate::sampler) piece: Piece,
     positions: Vec<u64>,
 }
 
 /// A subgraph that is being drawn.
 #[derive(Default)]
-pub(super) struct Piece {
+pub(in crate::sampler) struct Piece {
     seeds: Vec<u32>,
     retrieved: Vec<u32>,
     nodes: Buffer<SampledNode>,
@@ -25,43 +25,43 @@ pub(super) struct Piece {
 }
 
 /// Edges of one node in one step, which are taken.
-pub(super) struct Taken<'t> {
-    pub(super) step: usize,
+pub(in crate::sampler) struct Taken<'t> {
+    pub(in crate::sampler) step: usize,
     /// The node's place.
-    pub(super) near: u32,
+    pub(in crate::sampler) near: u32,
     /// The position that the offsets count from.
-    pub(super) base: usize,
-    pub(super) offsets: &'t [u32],
+    pub(in crate::sampler) base: usize,
+    pub(in crate::sampler) offsets: &'t [u32],
 }
 
 impl Growing {
     /// Begins anew, with these seeds.
-    pub(super) fn begin(&mut self, seeds: &[Hit], graph: &Graph<'_>) {
+    pub(in crate::sampler) fn begin(&mut self, seeds: &[Hit], graph: &Graph<'_>) {
         self.piece.begin(&mut self.places, seeds, graph);
     }
 
     /// Rows to begin at beside the seeds.
-    pub(super) fn retrieve(&mut self, rows: Vec<Hit>) {
+    pub(in crate::sampler) fn retrieve(&mut self, rows: Vec<Hit>) {
         self.piece.retrieve(&mut self.places, rows);
     }
 
     /// The nodes so far.
-    pub(super) fn nodes(&self) -> &[SampledNode] {
+    pub(in crate::sampler) fn nodes(&self) -> &[SampledNode] {
         &self.piece.nodes
     }
 
     /// A node's place, if it is there already.
-    pub(super) fn place(&self, node: Hit) -> Option<u32> {
+    pub(in crate::sampler) fn place(&self, node: Hit) -> Option<u32> {
         self.places.get(node)
     }
 
     /// A node's place: its own, or the next, discovered at this hop.
-    pub(super) fn node(&mut self, node: Hit, hop: usize) -> u32 {
+    pub(in crate::sampler) fn node(&mut self, node: Hit, hop: usize) -> u32 {
         self.piece.node(&mut self.places, node, hop)
     }
 
     /// Takes edges of a node, with the nodes at their far ends, discovered at this hop.
-    pub(super) fn take(&mut self, graph: &Graph<'_>, taken: &Taken<'_>, hop: usize) {
+    pub(in crate::sampler) fn take(&mut self, graph: &Graph<'_>, taken: &Taken<'_>, hop: usize) {
         let &Taken { step, near, base, offsets } = taken;
         if offsets.is_empty() {
             return;
@@ -71,12 +71,11 @@ impl Growing {
         self.positions.extend(offsets.iter().map(|&offset| base as u64 + u64::from(offset)));
         self.piece.take(&mut self.places, graph, (step, hop), &self.positions, offsets);
     }
-
 }
 
 impl Piece {
     /// Begins anew, with these seeds.
-    pub(super) fn begin(&mut self, places: &mut Places, seeds: &[Hit], graph: &Graph<'_>) {
+    pub(in crate::sampler) fn begin(&mut self, places: &mut Places, seeds: &[Hit], graph: &Graph<'_>) {
         places.clear(&graph.counts);
         self.nodes.clear();
         self.ends.clear();
@@ -90,7 +89,7 @@ impl Piece {
     }
 
     /// Rows to begin at beside the seeds.
-    pub(super) fn retrieve(&mut self, places: &mut Places, rows: Vec<Hit>) {
+    pub(in crate::sampler) fn retrieve(&mut self, places: &mut Places, rows: Vec<Hit>) {
         for row in rows {
             let next = self.nodes.len() as u32;
             // One that is there is a seed, or was retrieved for another.
@@ -101,12 +100,12 @@ impl Piece {
     }
 
     /// The nodes so far.
-    pub(super) fn nodes(&self) -> &[SampledNode] {
+    pub(in crate::sampler) fn nodes(&self) -> &[SampledNode] {
         &self.nodes
     }
 
     /// Makes the places those of this subgraph's nodes.
-    pub(super) fn take_places(&self, places: &mut Places, graph: &Graph<'_>) {
+    pub(in crate::sampler) fn take_places(&self, places: &mut Places, graph: &Graph<'_>) {
         places.clear(&graph.counts);
         for (place, node) in (0..).zip(self.nodes()) {
             let table = places.of(node.node_type);
@@ -127,7 +126,7 @@ impl Piece {
 
     /// Begins a run of a node's edges in a step, behind so many edges that are yet to be [taken](Self::take).
     #[inline(always)]
-    pub(super) fn run(&mut self, step: &Step, near: u32, base: usize, behind: usize) {
+    pub(in crate::sampler) fn run(&mut self, step: &Step, near: u32, base: usize, behind: usize) {
         let &Step { relation, direction, .. } = step;
         self.runs.push(Run { base: base as u64, near, first: (self.ends.len() + behind) as u32, relation, direction });
     }
@@ -135,7 +134,7 @@ impl Piece {
     /// Takes edges in a step, with the nodes at their far ends, discovered at this hop: of each its position, and its offset from
     /// the base of its run.
     #[inline(always)]
-    pub(super) fn take(
+    pub(in crate::sampler) fn take(
         &mut self,
         places: &mut Places,
         graph: &Graph<'_>,
@@ -166,7 +165,7 @@ impl Piece {
     ///
     /// # Errors
     /// [`Error::Limit`] where its edges are more than 32 bits number.
-    pub(super) fn finish(&mut self) -> Result<Subgraph> {
+    pub(in crate::sampler) fn finish(&mut self) -> Result<Subgraph> {
         let most = self.ends.len().max(self.nodes.len());
         if most > u32::MAX as usize {
             let what = "nodes or edges of a subgraph".to_owned();
@@ -178,7 +177,7 @@ impl Piece {
     }
 
     /// Takes back the memory of a subgraph that is of no more use.
-    pub(super) fn take_back(&mut self, subgraph: Subgraph) {
+    pub(in crate::sampler) fn take_back(&mut self, subgraph: Subgraph) {
         let Subgraph { seeds, retrieved, nodes, edges } = subgraph;
         (self.seeds, self.retrieved) = (seeds, retrieved);
         self.nodes.take_back(nodes);

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use relata_schema::{Direction, EdgeValue, NodeTypeId, RelationId, Schema, Value};
 
-use super::random::Key;
-use super::{EqualTime, MissingTime, SamplerConfig};
+use crate::sampler::random::Key;
+use crate::sampler::{EqualTime, MissingTime, SamplerConfig};
 use crate::snapshot::{EdgeData, Hit, Snapshot, SnapshotWriter};
 
 /// A relation of a plain graph; its name is `r` and its number.

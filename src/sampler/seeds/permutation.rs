@@ -1,6 +1,6 @@
 //! A random order without a table.
 
-use super::random::Key;
+use crate::sampler::random::Key;
 
 /// Rounds of the network. Four hide it from whoever sees less than about √√n of its numbers (Luby and Rackoff), five from whoever
 /// sees less than √n (Patarin, "Security of random Feistel schemes with 5 or more rounds", CRYPTO 2004); the others are for safety.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use relata_schema::{Direction, RelationId};
 
 use super::plain::{Node, Plain, PlainEdge, PlainRelation, seed};
-use super::*;
+use crate::sampler::*;
 
 const DRAWS: u64 = 200;
 
@@ -189,8 +189,14 @@ fn a_type_with_several_times_asks_which_one_counts() {
     let Err(error) = Sampler::new(&snapshot, config(vec![])) else { panic!() };
     let error = error.to_string();
     assert!(error.contains("time_of t0") && error.contains("born, died"), "{error}");
+    // Without a cutoff of the configuration, those of the seeds ask.
+    let seeds = [(Hit { node_type: t0, node: 0 }, 1)];
+    let late = |config: SamplerConfig| Sampler::new(&snapshot, SamplerConfig { cutoff: None, ..config }).unwrap();
+    let error = late(config(vec![])).sample_each_until(&seeds, 0).unwrap_err().to_string();
+    assert!(error.contains("time_of t0") && error.contains("born, died"), "{error}");
     for named in [Some(relata_schema::AttributeId(1)), None] {
         assert!(Sampler::new(&snapshot, config(vec![(t0, named)])).is_ok());
+        assert!(late(config(vec![(t0, named)])).sample_each_until(&seeds, 0).is_ok());
     }
     let Err(error) = Sampler::new(&snapshot, config(vec![(t0, Some(relata_schema::AttributeId(7)))])) else { panic!() };
     assert!(error.to_string().contains("attribute number 7"), "{error}");

@@ -1,11 +1,15 @@
+mod leaks;
+mod plain;
+mod reference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use relata_schema::{Direction, RelationId};
 
-use super::plain::{Node, Plain, PlainEdge, PlainRelation, medium, plain_and_seeds, seed, single, times};
 use super::*;
 use crate::snapshot::EdgeColumn;
+use plain::{Node, Plain, PlainEdge, PlainRelation, medium, plain_and_seeds, seed, single, times};
 
 fn node(sampled: SampledNode) -> Node {
     (sampled.node_type.0, sampled.node)

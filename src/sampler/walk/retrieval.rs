@@ -2,9 +2,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Retrieval;
-use super::graph::Graph;
-use super::random::{Key, Random};
+use crate::sampler::Retrieval;
+use crate::sampler::graph::Graph;
+use crate::sampler::random::{Key, Random};
 use crate::snapshot::Hit;
 
 /// Names the walks among what is by lot of a seed; above every word that names a node at a hop.
@@ -14,7 +14,7 @@ const WALKS: u64 = u64::MAX - 1;
 const TOGETHER: u32 = 64;
 
 /// Walks that a thread takes at a time.
-const A_TIME: u32 = 1024;
+const A_TIME: u32 = 512;
 
 /// Edges that are tried at a node by lot before all that may be taken are listed.
 const TRIES: usize = 8;
@@ -31,7 +31,7 @@ struct Wanderer {
 
 /// The nodes of the seed's own type that random walks from it meet most often, the most frequent first; of equally frequent
 /// ones, in an order by lot. See [`Retrieval`].
-pub(super) fn retrieve(
+pub(in crate::sampler) fn retrieve(
     graph: &Graph<'_>,
     key: Key,
     last: Option<i64>,
@@ -69,7 +69,7 @@ pub(super) fn retrieve(
 
 /// Memory for counting nodes.
 #[derive(Default)]
-pub(super) struct Counted {
+pub(in crate::sampler) struct Counted {
     /// By node; all of them 0.
     counts: Vec<u32>,
 }

@@ -1,28 +1,28 @@
 use std::ops::Range;
 
-use super::distinct::{FEW, few};
-use super::graph::{From, Graph, Room, RowEnd};
-use super::growing::Piece;
-use super::places::Places;
-use super::prefetch::prefetch;
-use super::random::Key;
-use super::subgraph::SampledNode;
 use super::{choice, node_key};
+use crate::sampler::distinct::{FEW, few};
+use crate::sampler::graph::{From, Graph, Room, RowEnd};
+use crate::sampler::prefetch::prefetch;
+use crate::sampler::random::Key;
+use crate::sampler::subgraph::SampledNode;
+use crate::sampler::subgraph::growing::Piece;
+use crate::sampler::subgraph::places::Places;
 use crate::vectorised::vectorised;
 
 /// A subgraph that is drawn beside others.
 #[derive(Default)]
-pub(super) struct Part {
-    pub(super) key: Key,
-    pub(super) last: Option<i64>,
-    pub(super) piece: Piece,
+pub(in crate::sampler) struct Part {
+    pub(in crate::sampler) key: Key,
+    pub(in crate::sampler) last: Option<i64>,
+    pub(in crate::sampler) piece: Piece,
     /// The nodes of the hop: those up to here have had theirs.
     begun: usize,
 }
 
 /// Memory for edges on their way.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(in crate::sampler) struct Rows {
     line: Line,
     frontier: Frontier,
     room: Room,
@@ -110,7 +110,7 @@ impl Default for Line {
 /// there is always something to do while the memory answers; what they draw does not depend on each other.
 ///
 /// The places are those of the only subgraph if there is one, and else of whichever was last.
-pub(super) fn walk(graph: &Graph<'_>, parts: &mut [Part], places: &mut Places, memory: &mut Rows) {
+pub(in crate::sampler) fn walk(graph: &Graph<'_>, parts: &mut [Part], places: &mut Places, memory: &mut Rows) {
     let Rows { line, frontier, room } = memory;
     parts.iter_mut().for_each(|part| part.begun = 0);
     let mut walk = Walk { graph, hop: 0, current: None, room };

@@ -3,7 +3,7 @@ use std::ops::Deref;
 
 /// A vector whose memory behind its end is written to before it is known how much of it will count, and which is handed over
 /// when it is done.
-pub(super) struct Buffer<T> {
+pub(in crate::sampler) struct Buffer<T> {
     things: Vec<T>,
     /// About how many it will hold: the most of late.
     expected: usize,
@@ -20,19 +20,19 @@ impl<T> Default for Buffer<T> {
 
 impl<T: Copy> Buffer<T> {
     /// Empties it and keeps its memory.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::sampler) fn clear(&mut self) {
         self.things.clear();
     }
 
     /// Puts one at the end.
     #[inline(always)]
-    pub(super) fn push(&mut self, thing: T) {
+    pub(in crate::sampler) fn push(&mut self, thing: T) {
         self.things.push(thing);
     }
 
     /// The memory behind the end: for so many at least.
     #[inline(always)]
-    pub(super) fn room(&mut self, more: usize) -> &mut [MaybeUninit<T>] {
+    pub(in crate::sampler) fn room(&mut self, more: usize) -> &mut [MaybeUninit<T>] {
         if self.things.capacity() - self.things.len() < more {
             self.grow(more);
         }
@@ -50,20 +50,20 @@ impl<T: Copy> Buffer<T> {
     /// # Safety
     /// They were written into the [room](Self::room).
     #[inline(always)]
-    pub(super) unsafe fn fill(&mut self, more: usize) {
+    pub(in crate::sampler) unsafe fn fill(&mut self, more: usize) {
         debug_assert!(self.things.capacity() - self.things.len() >= more);
         // SAFETY: the caller wrote them.
         unsafe { self.things.set_len(self.things.len() + more) };
     }
 
     /// What it holds.
-    pub(super) fn hand_over(&mut self) -> Vec<T> {
+    pub(in crate::sampler) fn hand_over(&mut self) -> Vec<T> {
         self.expected = self.things.len().max(self.expected - self.expected / FADES);
         std::mem::take(&mut self.things)
     }
 
     /// Takes back memory that was handed over.
-    pub(super) fn take_back(&mut self, things: Vec<T>) {
+    pub(in crate::sampler) fn take_back(&mut self, things: Vec<T>) {
         if things.capacity() > self.things.capacity() {
             self.things = things;
         }

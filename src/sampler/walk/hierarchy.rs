@@ -1,17 +1,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::graph::Graph;
-use super::growing::{Growing, Taken};
-use super::random::{Key, Random};
-use super::steps::Step;
+use crate::sampler::graph::Graph;
+use crate::sampler::random::{Key, Random};
+use crate::sampler::steps::Step;
+use crate::sampler::subgraph::growing::{Growing, Taken};
 
 /// Names the choices of a level; above every word that names a node at a hop, and of the context walk's turns.
 const LEVELS: u64 = u64::MAX - 2;
 
 /// Memory for the edges of a level.
 #[derive(Default)]
-pub(super) struct Levels {
+pub(in crate::sampler) struct Levels {
     rows: Vec<Row>,
     groups: Vec<Group>,
     /// Place of the near node, step, position of the first edge that time allows, offset from it.
@@ -41,7 +41,7 @@ struct Group {
 }
 
 /// The hierarchy walk: from the seeds up, and from the seeds down, level by level. See the [module](super).
-pub(super) fn walk(
+pub(in crate::sampler) fn walk(
     graph: &Graph<'_>,
     key: Key,
     last: Option<i64>,

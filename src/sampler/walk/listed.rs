@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use relata_schema::{Direction, RelationId};
 
-use super::graph::Graph;
-use super::places::Places;
-use super::subgraph::{Edges, SampledEdge, Subgraph};
+use crate::sampler::graph::Graph;
+use crate::sampler::subgraph::places::Places;
+use crate::sampler::subgraph::{Edges, SampledEdge, Subgraph};
 
 /// Leaves each edge once: where it was walked from both ends, that of the node that came first.
-pub(super) fn once(graph: &Graph<'_>, subgraph: &mut Subgraph) {
+pub(in crate::sampler) fn once(graph: &Graph<'_>, subgraph: &mut Subgraph) {
     let mut known: HashSet<(RelationId, u64)> = HashSet::with_capacity(subgraph.edges.len());
     let Subgraph { nodes, edges, .. } = subgraph;
     edges.retain(|edge| {
@@ -28,7 +28,7 @@ pub(super) fn once(graph: &Graph<'_>, subgraph: &mut Subgraph) {
 }
 
 /// Lists all edges between the nodes in place of those that were walked, as far as the cutoff allows.
-pub(super) fn induced(graph: &Graph<'_>, last: Option<i64>, places: &Places, subgraph: &mut Subgraph) {
+pub(in crate::sampler) fn induced(graph: &Graph<'_>, last: Option<i64>, places: &Places, subgraph: &mut Subgraph) {
     let mut found = Vec::new();
     for (at, step) in graph.steps.steps.iter().enumerate().filter(|(_, step)| step.direction == Direction::Outgoing) {
         let symmetric = step.back == step.direction;
