@@ -30,6 +30,9 @@ pub struct Sample {
     /// Batches that are measured; the median counts
     #[arg(long, default_value_t = 20)]
     batches: usize,
+    /// Batches that are drawn before: they bring pages into memory
+    #[arg(long, default_value_t = 2)]
+    warm_up: usize,
     /// A file with a key in each line, of seeds [default: random ones]
     #[arg(long)]
     seeds: Option<PathBuf>,
@@ -99,7 +102,7 @@ impl Sample {
             snapshot = snapshot.in_memory()?;
         }
         let from = snapshot.schema().node_type(&self.node_type)?;
-        let nodes = seeds(&snapshot, from, self.seeds.as_deref(), self.batch * self.batches.max(1))?;
+        let nodes = seeds(&snapshot, from, self.seeds.as_deref(), self.batch * (self.batches.max(1) + self.warm_up))?;
         let seeds: Vec<Hit> = nodes.into_iter().map(|node| Hit { node_type: from, node }).collect();
         let mut pool = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {
@@ -172,9 +175,7 @@ impl Sample {
             };
             Ok((elapsed, some.iter().map(|batch| batch.len()).sum(), drawn))
         };
-        // The first ones bring pages into memory.
-        draw(self.batches + 1)?;
-        draw(self.batches + 2)?;
+        (self.batches..self.batches + self.warm_up).try_for_each(|round| draw(round).map(|_| ()))?;
         let (mut rates, mut edges, mut nodes, mut count) = (Vec::new(), 0, 0, 0);
         for round in 0..self.batches.max(1) {
             let (elapsed, seeds, drawn) = draw(round)?;
