@@ -1,3 +1,4 @@
+mod excluded;
 mod named;
 mod seeds;
 mod walk;

@@ -1,8 +1,12 @@
-use anyhow::{Context, bail};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
 use relata::sampler::{Costs, EqualTime, Listed, MOST_HOPS, MissingTime, Retrieval, SamplerConfig, Walk};
 use relata::snapshot::{Hit, NodeColumn, Snapshot};
 use relata::task::ResolvedTask;
-use relata_schema::{RelationId, Schema};
+use relata_schema::{Direction, RelationId, Schema};
+
+use super::excluded::excluded;
 
 /// How subgraphs are drawn.
 #[derive(clap::Args)]
@@ -17,9 +21,16 @@ pub struct WalkArgs {
     /// [default: 10]
     #[arg(long, value_delimiter = ',')]
     fanout: Vec<u32>,
+    /// The same of one relation, in both directions, or with `<` before its name from target to source, and with `>` from source
+    /// to target only: `expresses=20,10`, `<expresses=0`. Repeat for more
+    #[arg(long, value_name = "[<|>]RELATION=NUMBERS")]
+    fanout_of: Vec<String>,
     /// Context walk: edges of each relation and direction that a node takes [default: all]
     #[arg(long)]
     width: Option<u32>,
+    /// The same of one relation: `expresses=512`. Repeat for more
+    #[arg(long, value_name = "RELATION=NUMBER")]
+    width_of: Vec<String>,
     /// Context walk: the budget, where a row costs a token an attribute, at least one [default: 1024]
     #[arg(long)]
     tokens: Option<u32>,
@@ -41,6 +52,10 @@ pub struct WalkArgs {
     /// Relations to follow, by name [default: all]
     #[arg(long, value_delimiter = ',')]
     relations: Vec<String>,
+    /// Take none of the edges of this file, from either end: in each line a relation and the keys of a source and a target, with
+    /// tabs between them
+    #[arg(long, value_name = "FILE")]
+    exclude: Option<PathBuf>,
     /// Which edges a node takes where it does not take all: `uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`; for
     /// one relation, `expresses=top:count`. Repeat for more
     #[arg(long, value_name = "[RELATION=]CHOICE")]
@@ -111,6 +126,7 @@ impl WalkArgs {
             equal_time: if self.equal_time == Some(KeepName::Drop) { EqualTime::Drop } else { EqualTime::Keep },
             missing_time: if self.missing_time == Some(KeepName::Drop) { MissingTime::Drop } else { MissingTime::Keep },
             retrieval: self.retrieve.map(|rows| Retrieval { walks: self.retrieve_walks, steps: self.retrieve_steps, rows }),
+            excluded: self.exclude.as_deref().map_or(Ok(Vec::new()), |path| excluded(snapshot, path))?,
             seed,
             ..SamplerConfig::new(self.walk(schema)?, relations)
         };
@@ -131,6 +147,15 @@ impl WalkArgs {
             config.time_of.push(SamplerConfig::named_time(schema, owner, name).context("--time-of")?);
         }
         Ok(config)
+    }
+
+    fn widths(&self, schema: &Schema) -> anyhow::Result<Vec<(RelationId, u32)>> {
+        let one = |text: &String| {
+            let (relation, width) = text.split_once('=').context("found no `=`, expected a relation and a number")?;
+            let found = || format!("found `{width}`, expected a number");
+            anyhow::Ok((schema.relation(relation)?, width.parse().with_context(found)?))
+        };
+        self.width_of.iter().map(|text| one(text).with_context(|| format!("--width-of {text}"))).collect()
     }
 
     /// Keeps a walk within what a task lets be seen: not along what it hides, and not beyond its cutoff, as far as nothing else
@@ -183,23 +208,32 @@ impl WalkArgs {
             }
             _ => Ok(()),
         };
-        of(WalkName::Context, &[("tokens", self.tokens.is_some()), ("width", self.width.is_some())])?;
-        of(WalkName::Neighbour, &[("fanout", !self.fanout.is_empty())])?;
+        let (has_widths, has_fanouts) = (!self.width_of.is_empty(), !self.fanout_of.is_empty());
+        of(WalkName::Context, &[("tokens", self.tokens.is_some()), ("width", self.width.is_some()), ("width-of", has_widths)])?;
+        of(WalkName::Neighbour, &[("fanout", !self.fanout.is_empty()), ("fanout-of", has_fanouts)])?;
         of(WalkName::Hierarchy, &[("up", !self.up.is_empty()), ("down", !self.down.is_empty())])?;
         Ok(match self.walk {
-            WalkName::Neighbour => match (self.fanout.as_slice(), self.hops) {
-                ([], _) => Walk::neighbour(vec![10; hops as usize]),
-                (&[fanout], _) => Walk::neighbour(vec![fanout; hops as usize]),
-                (fanouts, Some(hops)) if fanouts.len() != hops as usize => {
-                    bail!("--fanout: found {} numbers, expected one, or {hops}: one a hop", fanouts.len())
+            WalkName::Neighbour => {
+                let fanouts = match (self.fanout.as_slice(), self.hops) {
+                    ([], _) => vec![10; hops as usize],
+                    (&[fanout], _) => vec![fanout; hops as usize],
+                    (fanouts, Some(hops)) if fanouts.len() != hops as usize => {
+                        bail!("--fanout: found {} numbers, expected one, or {hops}: one a hop", fanouts.len())
+                    }
+                    (fanouts, _) => fanouts.to_vec(),
+                };
+                let mut fanout_of = Vec::new();
+                for text in &self.fanout_of {
+                    let of = directed_fanouts(schema, text, fanouts.len()).with_context(|| format!("--fanout-of {text}"))?;
+                    fanout_of.extend(of);
                 }
-                (fanouts, _) => Walk::neighbour(fanouts),
-            },
+                Walk::Neighbour { fanouts, fanout_of }
+            }
             WalkName::Context => Walk::Context {
                 tokens: self.tokens.unwrap_or(1024),
                 hops,
                 width: self.width,
-                width_of: Vec::new(),
+                width_of: self.widths(schema)?,
                 costs: Costs::of_attributes(schema),
             },
             WalkName::Hierarchy if self.hops.is_some() => {
@@ -210,5 +244,50 @@ impl WalkArgs {
             }
             WalkName::Hierarchy => Walk::Hierarchy { up: self.up.clone(), down: self.down.clone() },
         })
+    }
+}
+
+/// A relation's fanouts in the directions that are meant: `expresses=20,10`, `<expresses=0`.
+fn directed_fanouts(schema: &Schema, text: &str, hops: usize) -> anyhow::Result<Vec<(RelationId, Direction, Vec<u32>)>> {
+    let (relation, numbers) = text.split_once('=').context("found no `=`, expected a relation and numbers")?;
+    let numbers = numbers.split(',').map(|number| number.trim().parse().with_context(|| format!("found `{number}`, expected a number")));
+    let mut fanouts: Vec<u32> = numbers.collect::<anyhow::Result<_>>()?;
+    if let &[fanout] = fanouts.as_slice() {
+        fanouts = vec![fanout; hops];
+    }
+    ensure!(fanouts.len() == hops, "found {} numbers, expected one, or {hops}: one a hop", fanouts.len());
+    let (name, ways) = match relation.trim().split_at_checked(1) {
+        Some(("<", name)) => (name, &[Direction::Incoming][..]),
+        Some((">", name)) => (name, &[Direction::Outgoing][..]),
+        _ => (relation.trim(), &Direction::BOTH[..]),
+    };
+    let relation = schema.relation(name)?;
+    // A symmetric relation has one direction, whichever is named.
+    let ways = if schema.edge(relation).symmetric { &ways[..1] } else { ways };
+    Ok(ways.iter().map(|&direction| (relation, direction, fanouts.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fanouts_of_a_relation_are_of_the_directions_that_are_meant() {
+        let schema = Schema::biology();
+        let expresses = schema.relation("expresses").unwrap();
+        let read = |text: &str| directed_fanouts(&schema, text, 2).map_err(|error| format!("{error:#}"));
+        let (outgoing, incoming) = (Direction::Outgoing, Direction::Incoming);
+        assert_eq!(read("expresses=20,10"), Ok(vec![(expresses, outgoing, vec![20, 10]), (expresses, incoming, vec![20, 10])]));
+        assert_eq!(read("<expresses=0"), Ok(vec![(expresses, incoming, vec![0, 0])]));
+        assert_eq!(read(">expresses=3"), Ok(vec![(expresses, outgoing, vec![3, 3])]));
+        for (text, expected) in [
+            ("expresses", "no `=`"),
+            ("expresses=1,2,3", "found 3 numbers, expected one, or 2"),
+            ("expresses=x", "found `x`"),
+            ("expreses=1", "did you mean `expresses`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -40,6 +40,9 @@ pub struct SampleQuestion {
     pub(super) tokens: Option<u32>,
     pub(super) hops: Option<u32>,
     pub(super) width: Option<u32>,
+    /// The same of one relation.
+    #[serde(default)]
+    pub(super) width_of: BTreeMap<String, u32>,
     /// Hierarchy walk: for each level above and below the seeds, how many nodes it brings.
     pub(super) up: Option<Vec<u32>>,
     pub(super) down: Option<Vec<u32>>,

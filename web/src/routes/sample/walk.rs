@@ -41,6 +41,7 @@ impl SampleQuestion {
             ("tokens", self.tokens.is_some(), WalkName::Context),
             ("hops", self.hops.is_some(), WalkName::Context),
             ("width", self.width.is_some(), WalkName::Context),
+            ("width_of", !self.width_of.is_empty(), WalkName::Context),
             ("up", self.up.is_some(), WalkName::Hierarchy),
             ("down", self.down.is_some(), WalkName::Hierarchy),
         ];
@@ -136,7 +137,7 @@ impl SampleQuestion {
                 tokens: self.tokens.unwrap_or(1024),
                 hops: self.hops.unwrap_or(2),
                 width: self.width,
-                width_of: Vec::new(),
+                width_of: of_relations(schema, "width_of", &self.width_of, |_, &width| Ok(width))?,
                 costs: Costs::of_attributes(schema),
             },
             WalkName::Hierarchy => {
