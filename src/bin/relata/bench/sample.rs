@@ -169,7 +169,7 @@ impl Sample {
                     kept(begun, some[0].iter().map(one).collect::<Result<Vec<_>, _>>()?)
                 }
                 Kind::Each | Kind::Temporal | Kind::Context | Kind::ContextOfRows => {
-                    let sizes = sampler.map_each(some[0], round as u64, |_, subgraph| size(subgraph))?;
+                    let sizes = sampler.map_each(some[0], round as u64, |_, subgraph| extent(subgraph))?;
                     (begun.elapsed(), sizes)
                 }
             };
@@ -200,14 +200,14 @@ impl Sample {
 }
 
 /// Nodes and edges.
-fn size(subgraph: &mut Subgraph) -> [usize; 2] {
+fn extent(subgraph: &mut Subgraph) -> [usize; 2] {
     [subgraph.nodes.len(), subgraph.edges.len()]
 }
 
 /// How long subgraphs took that are all there, and their sizes.
 fn kept(begun: Instant, mut drawn: Vec<Subgraph>) -> (Duration, Vec<[usize; 2]>) {
     let elapsed = begun.elapsed();
-    (elapsed, drawn.iter_mut().map(size).collect())
+    (elapsed, drawn.iter_mut().map(extent).collect())
 }
 
 impl Report {

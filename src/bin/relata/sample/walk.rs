@@ -250,7 +250,8 @@ impl WalkArgs {
 /// A relation's fanouts in the directions that are meant: `expresses=20,10`, `<expresses=0`.
 fn directed_fanouts(schema: &Schema, text: &str, hops: usize) -> anyhow::Result<Vec<(RelationId, Direction, Vec<u32>)>> {
     let (relation, numbers) = text.split_once('=').context("found no `=`, expected a relation and numbers")?;
-    let numbers = numbers.split(',').map(|number| number.trim().parse().with_context(|| format!("found `{number}`, expected a number")));
+    let numbers =
+        numbers.split(',').map(|number| number.trim().parse().with_context(|| format!("found `{number}`, expected a number")));
     let mut fanouts: Vec<u32> = numbers.collect::<anyhow::Result<_>>()?;
     if let &[fanout] = fanouts.as_slice() {
         fanouts = vec![fanout; hops];
