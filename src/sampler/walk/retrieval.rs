@@ -1,11 +1,13 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use relata_schema::NodeTypeId;
 
 use crate::sampler::Retrieval;
-use crate::sampler::graph::Graph;
+use crate::sampler::graph::{Graph, Lane};
+use crate::sampler::prefetch::prefetch;
 use crate::sampler::random::{Key, Random};
-use crate::snapshot::Hit;
+use crate::snapshot::{Adjacency, Hit};
 
 /// Names the walks among what is by lot of a seed; above every word that names a node at a hop.
 const WALKS: u64 = u64::MAX - 1;
@@ -25,8 +27,8 @@ struct Wanderer {
     node: Hit,
     /// The step that it tries next.
     step: usize,
-    /// The position of the edge that it takes, in that step; none where it stays.
-    position: Option<usize>,
+    /// The position of the edge that it takes, in that step; the highest number where it stays.
+    position: usize,
 }
 
 /// The nodes of the seed's own type that random walks from it meet most often, the most frequent first; of equally frequent
@@ -99,85 +101,121 @@ impl Counted {
     }
 }
 
+/// A step as a walk goes along it.
+struct Way<'s> {
+    adjacency: Adjacency<'s>,
+    far: NodeTypeId,
+    last_far: u32,
+    /// Whether all of its edges may be taken.
+    is_free: bool,
+}
+
+impl<'s> Way<'s> {
+    fn of(lane: &Lane<'s>, last: Option<i64>) -> Self {
+        let is_free = lane.is_plain(last) && (last.is_none() || !lane.step.is_timed);
+        Self { adjacency: lane.adjacency, far: lane.step.far, last_far: lane.last_far, is_free }
+    }
+}
+
 /// Moves some walks, all of them step by step.
 fn wander(graph: &Graph<'_>, key: Key, last: Option<i64>, seed: Hit, walks: Range<u32>, steps: u32, met: &mut Vec<u32>) {
-    let mut wanderers: Vec<Wanderer> =
-        walks.map(|walk| Wanderer { random: key.with(u64::from(walk)).random(), node: seed, step: 0, position: None }).collect();
-    wanderers.iter_mut().for_each(|wanderer| wanderer.turn(graph));
+    let ways: Vec<Way<'_>> = graph.lanes.iter().map(|lane| Way::of(lane, last)).collect();
+    let wanderer = |walk| Wanderer { random: key.with(u64::from(walk)).random(), node: seed, step: 0, position: usize::MAX };
+    let mut wanderers: Vec<Wanderer> = walks.map(wanderer).collect();
+    wanderers.iter_mut().for_each(|wanderer| wanderer.turn(graph, &ways));
+    // Whether a node is of the seed's type is not foreseeable: so it is written all the same, and counted or not.
+    let mut end = met.len();
+    met.resize(end + wanderers.len() * steps as usize + 1, 0);
     for _ in 0..steps {
         for wanderer in &mut wanderers {
-            wanderer.choose(graph, last);
+            wanderer.choose(graph, &ways, last);
         }
         for wanderer in &mut wanderers {
-            wanderer.go(graph);
-            if wanderer.node.node_type == seed.node_type {
-                met.push(wanderer.node.node);
-            }
+            wanderer.go(graph, &ways);
+            met[end] = wanderer.node.node;
+            end += usize::from(wanderer.node.node_type == seed.node_type);
         }
     }
+    met.truncate(end);
 }
 
 impl Wanderer {
     /// Chooses a step of the node, and asks for its row.
     #[inline(always)]
-    fn turn(&mut self, graph: &Graph<'_>) {
+    fn turn(&mut self, graph: &Graph<'_>, ways: &[Way<'_>]) {
         let steps = graph.steps.of(self.node.node_type);
         self.step = steps.start + self.random.below(steps.len() as u64) as usize;
-        if let Some(lane) = graph.lanes.get(self.step) {
-            lane.ask(self.node.node);
+        if let Some(way) = ways.get(self.step) {
+            prefetch(way.adjacency.offsets, self.node.node as usize);
         }
     }
 
     /// Chooses an edge, each of the step's that may be taken equally likely, and asks for its far end. Where the step has none,
     /// it is another's turn, so that each step that has some is equally likely.
     #[inline(always)]
-    fn choose(&mut self, graph: &Graph<'_>, last: Option<i64>) {
-        self.position = None;
+    fn choose(&mut self, graph: &Graph<'_>, ways: &[Way<'_>], last: Option<i64>) {
         let steps = graph.steps.of(self.node.node_type);
+        self.position = usize::MAX;
         if steps.is_empty() {
             return;
         }
         for _ in 0..TRIES {
-            self.position = self.edge(graph, last, self.step);
-            if let Some(position) = self.position {
-                return graph.lanes[self.step].ask_for(position);
+            let way = &ways[self.step];
+            let row = way.adjacency.range(self.node.node);
+            let found = match way.is_free {
+                true if row.is_empty() => None,
+                true => Some(row.start + self.random.below(row.len() as u64) as usize),
+                false => self.edge(graph, last),
+            };
+            if let Some(position) = found {
+                self.position = position;
+                return prefetch(way.adjacency.targets, position);
             }
             self.step = steps.start + self.random.below(steps.len() as u64) as usize;
         }
-        // Most steps have nothing that may be taken: only those that have are chosen from.
+        self.choose_having(graph, last);
+    }
+
+    /// Most steps have nothing that may be taken: only those that have are chosen from.
+    #[cold]
+    #[inline(never)]
+    fn choose_having(&mut self, graph: &Graph<'_>, last: Option<i64>) {
         let has = |&step: &usize| {
             graph.allowed(step, self.node.node, last).any(|position| graph.may(step, self.node.node, position, last))
         };
-        let having: Vec<usize> = steps.filter(has).collect();
+        let having: Vec<usize> = graph.steps.of(self.node.node_type).filter(has).collect();
         if let Some(&step) = having.get(self.random.below(having.len() as u64) as usize) {
             self.step = step;
-            self.position = self.edge(graph, last, step);
+            self.position = self.edge(graph, last).unwrap_or(usize::MAX);
         }
     }
 
-    /// An edge of a step by lot, if it has one that may be taken.
-    #[inline(always)]
-    fn edge(&mut self, graph: &Graph<'_>, last: Option<i64>, step: usize) -> Option<usize> {
-        let allowed = graph.allowed(step, self.node.node, last);
+    /// An edge of the step by lot, if it has one that may be taken.
+    #[inline(never)]
+    fn edge(&mut self, graph: &Graph<'_>, last: Option<i64>) -> Option<usize> {
+        let (step, node) = (self.step, self.node.node);
+        let allowed = graph.allowed(step, node, last);
         if allowed.is_empty() {
             return None;
         }
         for _ in 0..TRIES {
             let position = allowed.start + self.random.below(allowed.len() as u64) as usize;
-            if graph.lanes[step].is_plain(last) || graph.may(step, self.node.node, position, last) {
+            if graph.lanes[step].is_plain(last) || graph.may(step, node, position, last) {
                 return Some(position);
             }
         }
-        let those: Vec<usize> = allowed.filter(|&position| graph.may(step, self.node.node, position, last)).collect();
+        let those: Vec<usize> = allowed.filter(|&position| graph.may(step, node, position, last)).collect();
         those.get(self.random.below(those.len() as u64) as usize).copied()
     }
 
     /// Takes the edge, and turns to the next.
     #[inline(always)]
-    fn go(&mut self, graph: &Graph<'_>) {
-        if let Some(position) = self.position {
-            self.node = graph.far_hit(self.step, position);
+    fn go(&mut self, graph: &Graph<'_>, ways: &[Way<'_>]) {
+        if self.position != usize::MAX {
+            let Way { adjacency, far, last_far, .. } = &ways[self.step];
+            // A snapshot that is not verified may name what is not there.
+            self.node = Hit { node_type: *far, node: adjacency.targets[self.position].min(*last_far) };
         }
-        self.turn(graph);
+        self.turn(graph, ways);
     }
 }
