@@ -158,9 +158,9 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample(&self, seeds: &[Hit], draw: u64) -> Result<Subgraph> {
-        self.check(seeds)?;
-        let drawn = self.with_scratch(|scratch| self.drawn(&self.graph(), &[(seeds, self.config.cutoff)], draw, scratch));
-        Ok(drawn?.pop().unwrap_or_default().fitted())
+        let take = |_, subgraph: &mut Subgraph| std::mem::take(subgraph).fitted();
+        let made = self.made(&self.graph(), &[(seeds, self.config.cutoff)], draw, 0, &take);
+        Ok(made?.pop().unwrap_or_default())
     }
 
     /// One subgraph around the seeds of each batch: what [`sample`](Self::sample) gives for it, drawn in parallel.
@@ -168,7 +168,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample_batches<S: AsRef<[Hit]> + Sync>(&self, batches: &[S], draw: u64) -> Result<Vec<Subgraph>> {
-        batches.par_iter().map(|seeds| self.sample(seeds.as_ref(), draw)).collect()
+        self.map_batches(batches, draw, |_, subgraph| std::mem::take(subgraph).fitted())
     }
 
     /// For each seed, in their order, a subgraph of its own: drawn in parallel, and the same whatever other seeds there are.
@@ -177,6 +177,16 @@ impl Sampler {
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample_each(&self, seeds: &[Hit], draw: u64) -> Result<Vec<Subgraph>> {
         self.map_each(seeds, draw, |_, subgraph| std::mem::take(subgraph).fitted())
+    }
+
+    /// The same, each seed with a cutoff of its own in place of the configuration's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a seed that the snapshot does not have, and for a node type that has several times, of which the
+    /// configuration does not [say](SamplerConfig::time_of) since when a node has been there.
+    pub fn sample_each_until(&self, seeds: &[(Hit, i64)], draw: u64) -> Result<Vec<Subgraph>> {
+        self.limits.check_dated()?;
+        self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)), |_, subgraph| std::mem::take(subgraph).fitted())
     }
 
     /// For each seed, in their order, what `make` makes of the seed's number among them and its own subgraph: the same as
@@ -189,14 +199,24 @@ impl Sampler {
         self.each(seeds, draw, |&seed| (seed, self.config.cutoff), make)
     }
 
-    /// The same, each seed with a cutoff of its own in place of the configuration's.
+    /// For each batch, in their order, what `make` makes of its number and of the subgraph around its seeds, as
+    /// [`map_each`](Self::map_each) does for each seed.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a seed that the snapshot does not have, and for a node type that has several times, of which the
-    /// configuration does not [say](SamplerConfig::time_of) since when a node has been there.
-    pub fn sample_each_until(&self, seeds: &[(Hit, i64)], draw: u64) -> Result<Vec<Subgraph>> {
-        self.limits.check_dated()?;
-        self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)), |_, subgraph| std::mem::take(subgraph).fitted())
+    /// [`Error::Setting`] for a seed that the snapshot does not have.
+    pub fn map_batches<S: AsRef<[Hit]> + Sync, T: Send>(
+        &self,
+        batches: &[S],
+        draw: u64,
+        make: impl Fn(usize, &mut Subgraph) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let graph = self.graph();
+        let one = |(number, seeds): (usize, &S)| {
+            let made = self.made(&graph, &[(seeds.as_ref(), self.config.cutoff)], draw, number, &make);
+            made.map(Vec::into_iter)
+        };
+        let made: Result<Vec<_>> = batches.par_iter().enumerate().map(one).collect();
+        Ok(made?.into_iter().flatten().collect())
     }
 
     fn each<S: Sync, T: Send>(
@@ -214,19 +234,31 @@ impl Sampler {
             .map(|(chunk, seeds)| {
                 let seeds: Vec<([Hit; 1], Option<i64>)> =
                     seeds.iter().map(&seed).map(|(seed, cutoff)| ([seed], cutoff)).collect();
-                seeds.iter().try_for_each(|(seed, _)| self.check(seed))?;
                 let seeds: Vec<(&[Hit], Option<i64>)> = seeds.iter().map(|(seed, cutoff)| (&seed[..], *cutoff)).collect();
-                self.with_scratch(|scratch| {
-                    let mut drawn = self.drawn(&graph, &seeds, draw, scratch)?;
-                    let made = (chunk * TOGETHER..).zip(&mut drawn).map(|(number, drawn)| make(number, drawn)).collect();
-                    let Scratch { growing, parts, .. } = scratch;
-                    let pieces = parts.iter_mut().map(|part| &mut part.piece).chain([&mut growing.piece]);
-                    drawn.into_iter().zip(pieces).for_each(|(drawn, piece)| piece.take_back(drawn));
-                    Ok(made)
-                })
+                self.made(&graph, &seeds, draw, chunk * TOGETHER, &make)
             })
             .collect();
         Ok(made?.into_iter().flatten().collect())
+    }
+
+    /// What is made of the subgraphs around these, numbered from `first`.
+    fn made<T>(
+        &self,
+        graph: &Graph<'_>,
+        all: &[(&[Hit], Option<i64>)],
+        draw: u64,
+        first: usize,
+        make: &impl Fn(usize, &mut Subgraph) -> T,
+    ) -> Result<Vec<T>> {
+        all.iter().try_for_each(|(seeds, _)| self.check(seeds))?;
+        self.with_scratch(|scratch| {
+            let mut drawn = self.drawn(graph, all, draw, scratch)?;
+            let made = (first..).zip(&mut drawn).map(|(number, drawn)| make(number, drawn)).collect();
+            let Scratch { growing, parts, .. } = scratch;
+            let pieces = parts.iter_mut().map(|part| &mut part.piece).chain([&mut growing.piece]);
+            drawn.into_iter().zip(pieces).for_each(|(drawn, piece)| piece.take_back(drawn));
+            Ok(made)
+        })
     }
 
     fn graph(&self) -> Graph<'_> {

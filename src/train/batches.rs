@@ -1,8 +1,6 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use rayon::prelude::*;
-
 use super::first_order::{Entry, entries};
 use crate::sampler::random::Key;
 use crate::sampler::{Sampler, Subgraph};
@@ -121,17 +119,19 @@ impl Batches<'_> {
     fn contexts(&self, rows: &[u32], group: &[u32], pass: &Pass) -> Result<Vec<(u32, Context)>> {
         let seeds: Vec<Hit> =
             group.iter().map(|&place| Hit { node_type: self.task.node_type, node: rows[place as usize] }).collect();
-        let subgraphs = self.sampler.sample_each(&seeds, pass.draw)?;
-        Ok(group.par_iter().zip(subgraphs).map(|(&place, subgraph)| (place, self.context(subgraph, place, pass))).collect())
+        self.sampler.map_each(&seeds, pass.draw, |number, subgraph| {
+            let place = group[number];
+            (place, self.context(subgraph, place, pass))
+        })
     }
 
-    fn context(&self, mut subgraph: Subgraph, place: u32, pass: &Pass) -> Context {
+    fn context(&self, subgraph: &mut Subgraph, place: u32, pass: &Pass) -> Context {
         let mut random = self.key.with(pass.draw).with(u64::from(place)).with(1).random();
         let mut chance = |share: f64| random.below(1 << 32) < (share * (1_u64 << 32) as f64) as u64;
         if pass.edge_dropout > 0.0 {
             subgraph.edges.retain(|_| !chance(pass.edge_dropout));
         }
-        let mut context = self.encoder.encode(&subgraph);
+        let mut context = self.encoder.encode(subgraph);
         if let Question::Masked(share) = pass.question {
             for token in &mut context.tokens {
                 let has_value = matches!(self.kinds[usize::from(token.column)], ColumnKind::Number | ColumnKind::Category);

@@ -162,7 +162,10 @@ impl Sample {
             let some: Vec<&[Hit]> = (0..at_once).map(|at| batches[(round * at_once + at) % batches.len()]).collect();
             let begun = Instant::now();
             let (elapsed, drawn) = match kind {
-                Kind::Merged => kept(begun, sampler.sample_batches(&some, round as u64)?),
+                Kind::Merged => {
+                    let extents = sampler.map_batches(&some, round as u64, |_, subgraph| extent(subgraph))?;
+                    (begun.elapsed(), extents)
+                }
                 Kind::EachKept => kept(begun, sampler.sample_each(some[0], round as u64)?),
                 Kind::Retrieval => {
                     let one = |&seed: &Hit| sampler.sample(&[seed], round as u64);
