@@ -25,6 +25,7 @@ mod error;
 pub mod export;
 #[cfg(feature = "train")]
 pub mod layout;
+mod memory;
 #[cfg(feature = "train")]
 pub mod model;
 mod pack;

@@ -12,10 +12,13 @@ use std::fs::File;
 use std::ops::Deref;
 use std::time::SystemTime;
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use memmap2::Advice;
 use memmap2::{Mmap, MmapMut};
 use rayon::prelude::*;
+
+#[cfg(unix)]
+use crate::memory;
 
 /// A whole file, mapped for reading.
 ///
@@ -44,6 +47,12 @@ impl Mapping {
         // is cut short or written to all the same, every position and index that comes from it is checked before use, and
         // pages that are gone read as zeros.
         let map = unsafe { Mmap::map(&file) }?;
+        // Of a file that does not fit into memory, what is around a place is not needed soon: reading it would only drive out what
+        // is. It is an advice: without it all is the same, and slower.
+        #[cfg(unix)]
+        if memory::allowed().is_some_and(|allowed| map.len() as u64 > allowed / 4 * 3) {
+            let _ = map.advise(Advice::Random);
+        }
         #[cfg(unix)]
         let watched = signal::watch(map.as_ptr().addr(), map.len())?;
         let of = Mapped {
