@@ -38,9 +38,12 @@
 //!   seed's own subgraph is what [`Sampler::sample`] gives for this seed alone.
 //! * Time and memory of a subgraph depend on its own size, not on the database's: a node with a million edges of which
 //!   ten are wanted is asked for ten. (Choices by weight, and edges refused for the time of their far ends, look at a node's
-//!   whole row; induced edges at the rows of all nodes.)
+//!   whole row; induced edges at the rows of all nodes.) Beside it, a sampler has once 4 bytes a node and timed relation for
+//!   the cutoff of its configuration, and each thread a megabyte a node type, at most, to find nodes again.
 //!
-//! What it costs, and why, is in `JOURNAL.md` beside this file.
+//! A snapshot that is larger than memory is sampled too, at the pace of its disk. Many subgraphs are drawn fastest by
+//! [`Sampler::map_each`] and [`Sampler::map_batches`], which keep nothing. What it costs, and why, is in `JOURNAL.md` beside this
+//! file.
 //!
 //! Seeds are a list, all nodes of a type, or what a [`Filter`] finds; [`Epochs`] says in which order a training sees them.
 //! [`Negatives`] draws pairs that are no edges, for link tasks.
