@@ -16,7 +16,7 @@ fn node(sampled: SampledNode) -> Node {
 }
 
 /// The edge of the plain list that a sampled edge is, read from the columns at its position; both ends are checked.
-pub(super) fn read(plain: &Plain, snapshot: &Snapshot, subgraph: &Subgraph, edge: &SampledEdge) -> PlainEdge {
+fn read(plain: &Plain, snapshot: &Snapshot, subgraph: &Subgraph, edge: &SampledEdge) -> PlainEdge {
     let adjacency = snapshot.adjacency(edge.relation, edge.direction);
     let position = edge.position as usize;
     let (near, far) = (subgraph.nodes[edge.near as usize], subgraph.nodes[edge.far as usize]);
