@@ -294,6 +294,7 @@ mod tests {
     use relata_schema::{RelationId, Schema};
 
     use super::*;
+    use crate::export::table::read;
     use crate::sampler::{Corrupt, EndWeight};
     use crate::snapshot::{EdgeData, SnapshotWriter};
 
@@ -330,15 +331,6 @@ mod tests {
             }
         }
         rows
-    }
-
-    fn read(path: &Path) -> Vec<RecordBatch> {
-        let file = File::open(path).unwrap();
-        if path.extension().unwrap() == "parquet" {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-            return reader.map(Result::unwrap).collect();
-        }
-        FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect()
     }
 
     fn metadata(path: &Path) -> HashMap<String, String> {

@@ -94,3 +94,19 @@ impl TableWriter {
         }
     }
 }
+
+/// The rows of a table's file, for tests.
+#[cfg(test)]
+pub(super) fn read(path: &Path) -> Vec<RecordBatch> {
+    use arrow_ipc::reader::FileReader;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    let file = File::open(path).unwrap();
+    match TableFormat::of(path).unwrap() {
+        TableFormat::Arrow => FileReader::try_new(file, None).unwrap().map(std::result::Result::unwrap).collect(),
+        TableFormat::Parquet => {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+            reader.map(std::result::Result::unwrap).collect()
+        }
+    }
+}

@@ -223,8 +223,15 @@ impl<'s> Graph<'s> {
 
     #[inline(never)]
     fn allowed_in(&self, step: usize, node: u32, last: Option<i64>, range: Range<usize>) -> Range<usize> {
-        let known = self.limits.until.as_ref().and_then(|until| until.get(step, node, last));
-        self.allowed_of((step, node), range.clone(), last, known.map_or(RowEnd::Open, |known| RowEnd::Known(range.start + known)))
+        let end = self.known_end((step, node), &range, last).map_or(RowEnd::Open, RowEnd::Known);
+        self.allowed_of((step, node), range, last, end)
+    }
+
+    /// Where the edges of a node's row that time allows end, if that was found before.
+    #[inline(always)]
+    fn known_end(&self, (step, node): (usize, u32), row: &Range<usize>, last: Option<i64>) -> Option<usize> {
+        let count = self.limits.until.as_ref()?.get(step, node, last)?;
+        Some((row.start + count).min(row.end))
     }
 
     /// Asks for where a node's row is, and how far time allows it.
@@ -240,8 +247,8 @@ impl<'s> Graph<'s> {
     #[inline(always)]
     pub(super) fn row_end(&self, (step, node): (usize, u32), row: &Range<usize>, last: Option<i64>) -> RowEnd {
         let Some(time) = last.filter(|_| self.lanes[step].step.is_timed) else { return RowEnd::Open };
-        if let Some(known) = self.limits.until.as_ref().and_then(|until| until.get(step, node, last)) {
-            return RowEnd::Known((row.start + known).min(row.end));
+        if let Some(end) = self.known_end((step, node), row, last) {
+            return RowEnd::Known(end);
         }
         let latest = self.limits.latest.get_or_init(|| self.lanes.iter().map(|lane| latest(&lane.adjacency)).collect());
         RowEnd::Guess(self.lanes[step].adjacency.times.guess(row, time, latest[step], prefetch))

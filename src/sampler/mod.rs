@@ -103,7 +103,7 @@ use crate::{Error, Result};
 use graph::{Graph, Limits};
 use random::Key;
 use steps::Steps;
-use subgraph::growing::Growing;
+use subgraph::growing::{Growing, Piece};
 use subgraph::places::Places;
 use walk::neighbour::Part;
 use walk::{context, hierarchy, listed, neighbour, retrieval};
@@ -161,8 +161,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample(&self, seeds: &[Hit], draw: u64) -> Result<Subgraph> {
-        let take = |_, subgraph: &mut Subgraph| std::mem::take(subgraph).fitted();
-        let made = self.made(&self.graph(), &[(seeds, self.config.cutoff)], draw, 0, &take);
+        let made = self.made(&self.graph(), &[(seeds, self.config.cutoff)], draw, 0, &kept);
         Ok(made?.pop().unwrap_or_default())
     }
 
@@ -171,7 +170,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample_batches<S: AsRef<[Hit]> + Sync>(&self, batches: &[S], draw: u64) -> Result<Vec<Subgraph>> {
-        self.map_batches(batches, draw, |_, subgraph| std::mem::take(subgraph).fitted())
+        self.map_batches(batches, draw, kept)
     }
 
     /// For each seed, in their order, a subgraph of its own: drawn in parallel, and the same whatever other seeds there are.
@@ -179,7 +178,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] for a seed that the snapshot does not have.
     pub fn sample_each(&self, seeds: &[Hit], draw: u64) -> Result<Vec<Subgraph>> {
-        self.map_each(seeds, draw, |_, subgraph| std::mem::take(subgraph).fitted())
+        self.map_each(seeds, draw, kept)
     }
 
     /// The same, each seed with a cutoff of its own in place of the configuration's.
@@ -189,7 +188,7 @@ impl Sampler {
     /// configuration does not [say](SamplerConfig::time_of) since when a node has been there.
     pub fn sample_each_until(&self, seeds: &[(Hit, i64)], draw: u64) -> Result<Vec<Subgraph>> {
         self.limits.check_dated()?;
-        self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)), |_, subgraph| std::mem::take(subgraph).fitted())
+        self.each(seeds, draw, |&(seed, cutoff)| (seed, Some(cutoff)), kept)
     }
 
     /// For each seed, in their order, what `make` makes of the seed's number among them and its own subgraph: the same as
@@ -278,49 +277,56 @@ impl Sampler {
     /// For each of these a subgraph around its seeds, with its cutoff.
     fn drawn(&self, graph: &Graph<'_>, all: &[(&[Hit], Option<i64>)], draw: u64, scratch: &mut Scratch) -> Result<Vec<Subgraph>> {
         let Scratch { growing, parts, rows, considered, levels, counted } = scratch;
-        let mut begin = |growing: &mut Growing, seeds: &[Hit], cutoff: Option<i64>| {
+        let mut begin = |piece: &mut Piece, places: &mut Places, (seeds, cutoff): (&[Hit], Option<i64>)| {
             let key = seeds.iter().fold(self.key.with(draw), |key, &seed| key.with(word(0, seed)));
             let last = graph.last(cutoff);
-            growing.begin(seeds, graph);
+            piece.begin(places, seeds, graph);
             if let Some(retrieval) = &self.config.retrieval {
                 for &seed in seeds {
                     let rows = retrieval::retrieve(graph, key.with(word(0, seed)), last, seed, retrieval, counted);
-                    growing.retrieve(rows);
+                    piece.retrieve(places, rows);
                 }
             }
             (key, last)
         };
-        if let Walk::Neighbour { .. } = self.config.walk {
-            parts.resize_with(parts.len().max(all.len()), Part::default);
-            let parts = &mut parts[..all.len()];
-            for (part, &(seeds, cutoff)) in parts.iter_mut().zip(all) {
-                std::mem::swap(&mut part.piece, &mut growing.piece);
-                (part.key, part.last) = begin(growing, seeds, cutoff);
-                std::mem::swap(&mut part.piece, &mut growing.piece);
-            }
-            neighbour::walk(graph, parts, &mut growing.places, rows);
-            let finish = |part: &mut Part| {
-                if self.config.listed == Listed::Induced {
-                    part.piece.take_places(&mut growing.places, graph);
+        match &self.config.walk {
+            Walk::Neighbour { .. } => {
+                parts.resize_with(parts.len().max(all.len()), Part::default);
+                let parts = &mut parts[..all.len()];
+                for (part, &one) in parts.iter_mut().zip(all) {
+                    (part.key, part.last) = begin(&mut part.piece, &mut growing.places, one);
                 }
-                self.listed(graph, part.last, part.piece.finish()?, &growing.places)
-            };
-            return parts.iter_mut().map(finish).collect();
-        }
-        let one = |&(seeds, cutoff): &(&[Hit], Option<i64>)| {
-            let (key, last) = begin(growing, seeds, cutoff);
-            match &self.config.walk {
-                Walk::Context { tokens, costs, .. } => context::walk(graph, key, last, (*tokens, costs), growing, considered),
-                Walk::Hierarchy { up, down } => hierarchy::walk(graph, key, last, [up, down], growing, levels),
-                Walk::Neighbour { .. } => {}
+                neighbour::walk(graph, parts, &mut growing.places, rows);
+                let finish = |part: &mut Part| {
+                    if self.config.listed == Listed::Induced {
+                        part.piece.take_places(&mut growing.places, graph);
+                    }
+                    self.listed(graph, part.last, &mut part.piece, &growing.places)
+                };
+                parts.iter_mut().map(finish).collect()
             }
-            self.listed(graph, last, growing.piece.finish()?, &growing.places)
-        };
-        all.iter().map(one).collect()
+            Walk::Context { tokens, costs, .. } => {
+                let draw = |&one: &_| {
+                    let (key, last) = begin(&mut growing.piece, &mut growing.places, one);
+                    context::walk(graph, key, last, (*tokens, costs), growing, considered);
+                    self.listed(graph, last, &mut growing.piece, &growing.places)
+                };
+                all.iter().map(draw).collect()
+            }
+            Walk::Hierarchy { up, down } => {
+                let draw = |&one: &_| {
+                    let (key, last) = begin(&mut growing.piece, &mut growing.places, one);
+                    hierarchy::walk(graph, key, last, [up, down], growing, levels);
+                    self.listed(graph, last, &mut growing.piece, &growing.places)
+                };
+                all.iter().map(draw).collect()
+            }
+        }
     }
 
-    /// A subgraph with the edges that are to be listed.
-    fn listed(&self, graph: &Graph<'_>, last: Option<i64>, mut subgraph: Subgraph, places: &Places) -> Result<Subgraph> {
+    /// A subgraph that is drawn, with the edges that are to be listed.
+    fn listed(&self, graph: &Graph<'_>, last: Option<i64>, piece: &mut Piece, places: &Places) -> Result<Subgraph> {
+        let mut subgraph = piece.finish()?;
         match self.config.listed {
             Listed::Drawn => {}
             Listed::Once => listed::once(graph, &mut subgraph),
@@ -334,6 +340,11 @@ impl Sampler {
     pub(crate) fn check(&self, seeds: &[Hit]) -> Result<()> {
         check_seeds(&self.snapshot, seeds)
     }
+}
+
+/// A subgraph, to be kept.
+fn kept(_: usize, subgraph: &mut Subgraph) -> Subgraph {
+    std::mem::take(subgraph).fitted()
 }
 
 /// # Errors

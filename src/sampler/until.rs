@@ -1,10 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use relata_schema::Schema;
-
 use super::prefetch::prefetch;
-use super::steps::Steps;
+use super::steps::{Step, Steps};
 use crate::snapshot::Snapshot;
 
 /// Where the edges that a configuration's cutoff allows end in each row, as far as that was looked for: a cutoff is mostly that of
@@ -21,8 +19,8 @@ pub(super) struct Until {
 
 impl Until {
     pub(super) fn new(snapshot: &Snapshot, steps: &Steps, last: i64) -> Self {
-        let schema: &Schema = snapshot.schema();
-        let nodes = |step: &super::steps::Step| match step.is_timed {
+        let schema = snapshot.schema();
+        let nodes = |step: &Step| match step.is_timed {
             true => snapshot.node_count(schema.edge(step.relation).near(step.direction)) as usize,
             false => 0,
         };

@@ -1,14 +1,14 @@
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_ipc::reader::{FileReader, StreamReader};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_ipc::reader::StreamReader;
 use relata_schema::{AttributeId, AttributeKind, Direction, EdgeValue, Interval, NodeTypeId, RelationId, Schema, Strand, Value};
 
 use super::*;
+use crate::export::table::read;
 use crate::export::{Options, TableFormat};
 use crate::sampler::random::{Key, Random};
 use crate::sampler::{Costs, EqualTime, Listed, Sampler, SamplerConfig, Subgraph, Walk};
@@ -138,15 +138,6 @@ fn subgraphs(drawing: &Drawing, snapshot: &Snapshot, grouping: Grouping) -> Vec<
         Grouping::Each => drawing.sampler().sample_each(&seeds, 4).unwrap(),
         Grouping::Batch(count) => seeds.chunks(count as usize).map(|seeds| drawing.sampler().sample(seeds, 4).unwrap()).collect(),
     }
-}
-
-fn read(path: &Path) -> Vec<RecordBatch> {
-    let file = File::open(path).unwrap();
-    if path.extension().unwrap() == "parquet" {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-        return reader.map(Result::unwrap).collect();
-    }
-    FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -35,16 +35,6 @@ pub(in crate::sampler) struct Taken<'t> {
 }
 
 impl Growing {
-    /// Begins anew, with these seeds.
-    pub(in crate::sampler) fn begin(&mut self, seeds: &[Hit], graph: &Graph<'_>) {
-        self.piece.begin(&mut self.places, seeds, graph);
-    }
-
-    /// Rows to begin at beside the seeds.
-    pub(in crate::sampler) fn retrieve(&mut self, rows: Vec<Hit>) {
-        self.piece.retrieve(&mut self.places, rows);
-    }
-
     /// The nodes so far.
     pub(in crate::sampler) fn nodes(&self) -> &[SampledNode] {
         &self.piece.nodes
