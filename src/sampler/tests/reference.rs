@@ -523,25 +523,27 @@ fn relations_share_a_level_evenly() {
     assert_eq!([1, 2, 3].map(count), [1, 10, 10]);
 }
 
-/// What random walks from a seed meet of its own type, as plain as they are described.
+/// What random walks from a seed meet of its own type, as plain as they are described: one number of 64 bits chooses the step, and
+/// what is left of it the edge.
 fn wandered(plain: &Plain, config: &SamplerConfig, key: Key, start: Node, retrieval: Retrieval) -> BTreeMap<u32, u32> {
     let mut counts = BTreeMap::new();
+    let split = |word: u64, count: usize| {
+        let product = u128::from(word) * count as u128;
+        ((product >> 64) as usize, product as u64)
+    };
     for walk in 0..retrieval.walks {
         let mut random = key.with(u64::MAX - 1).with(u64::from(walk)).random();
         let mut node = start;
-        let turn = |node: Node, random: &mut Random| {
-            let ways = ways(plain, config, node.0);
-            (random.below(ways.len() as u64) as usize, ways)
-        };
-        let (mut at, mut all) = turn(node, &mut random);
         for _ in 0..retrieval.steps {
-            let mut found = row(plain, config, node, all[at]);
-            while found.is_empty() {
-                at = random.below(all.len() as u64) as usize;
-                found = row(plain, config, node, all[at]);
-            }
-            node = (far_type(plain, all[at]), found[random.below(found.len() as u64) as usize].0);
-            (at, all) = turn(node, &mut random);
+            let ways = ways(plain, config, node.0);
+            let (way, found, rest) = loop {
+                let (at, rest) = split(random.word(), ways.len());
+                let found = row(plain, config, node, ways[at]);
+                if !found.is_empty() {
+                    break (ways[at], found, rest);
+                }
+            };
+            node = (far_type(plain, way), found[split(rest, found.len()).0].0);
             if node.0 == start.0 && node != start {
                 *counts.entry(node.1).or_insert(0) += 1;
             }

@@ -1,0 +1,243 @@
+//! Retrieval: random walks from a seed, and the nodes of its own type that they meet most often.
+
+mod counted;
+
+use std::ops::Range;
+
+use relata_schema::NodeTypeId;
+
+pub(in crate::sampler) use self::counted::Counted;
+use self::counted::{Meet, Walks};
+use crate::sampler::Retrieval;
+use crate::sampler::graph::Graph;
+use crate::sampler::prefetch::prefetch;
+use crate::sampler::random::{Key, Random};
+use crate::snapshot::{Adjacency, Hit};
+
+/// Names the walks among what is by lot of a seed; above every word that names a node at a hop.
+const WALKS: u64 = u64::MAX - 1;
+
+/// Walks that go on together: while the memory answers one of them, the others are moved.
+const TOGETHER: u32 = 64;
+
+/// Walks that a thread takes at a time.
+const A_TIME: u32 = 512;
+
+/// Edges that are tried at a node by lot before all that may be taken are listed.
+const TRIES: usize = 8;
+
+/// A walk on its way.
+struct Wanderer {
+    random: Random,
+    /// What is left of the number that chose the way: it chooses the edge.
+    rest: u64,
+    /// The position of the edge that it takes; the highest number where it stays.
+    position: usize,
+    node: u32,
+    /// The way that it tries next, one of its node's type; [`NO_WAY`] where that has none.
+    way: u32,
+    node_type: NodeTypeId,
+}
+
+/// The nodes of the seed's own type that random walks from it meet most often, the most frequent first; of equally frequent
+/// ones, in an order by lot. See [`Retrieval`].
+pub(in crate::sampler) fn retrieve(
+    graph: &Graph<'_>,
+    key: Key,
+    last: Option<i64>,
+    seed: Hit,
+    retrieval: &Retrieval,
+    counted: &mut Counted,
+) -> Vec<Hit> {
+    let key = key.with(WALKS);
+    let wander = Wander::new(graph, key, last, seed, retrieval.steps);
+    let (nodes, rows) = (graph.counts[seed.node_type.index()] as usize, retrieval.rows as usize);
+    let mut found = counted.most(&wander, (retrieval.walks, A_TIME), (nodes, seed.node), rows);
+    // The lots are drawn of those only that may be among the first.
+    let lot = |node: u32| key.with(u64::from(node)).random().word();
+    found.sort_by_cached_key(|&(node, count)| (u32::MAX - count, lot(node), node));
+    found.truncate(rows);
+    found.into_iter().map(|(node, _)| Hit { node_type: seed.node_type, node }).collect()
+}
+
+/// A step of the graph that has edges, as a walk goes along it.
+struct Way<'s> {
+    adjacency: Adjacency<'s>,
+    /// Where the ways of the far type begin, and how many there are.
+    next: Ways,
+    far: NodeTypeId,
+    last_far: u32,
+    /// Whether all of its edges may be taken.
+    is_free: bool,
+    /// Its number among the steps of the graph.
+    step: u32,
+}
+
+/// No way's number.
+const NO_WAY: u32 = u32::MAX;
+
+/// The ways from a type: the first of them ([`NO_WAY`] if there is none), and how many there are.
+#[derive(Clone, Copy)]
+struct Ways {
+    first: u32,
+    count: u32,
+}
+
+/// Random walks from a seed.
+struct Wander<'g, 's> {
+    graph: &'g Graph<'s>,
+    ways: Vec<Way<'s>>,
+    /// By node type.
+    of: Vec<Ways>,
+    key: Key,
+    last: Option<i64>,
+    seed: Hit,
+    steps: u32,
+}
+
+impl<'g, 's> Wander<'g, 's> {
+    fn new(graph: &'g Graph<'s>, key: Key, last: Option<i64>, seed: Hit, steps: u32) -> Self {
+        // A step without any edge is a way to nowhere.
+        let has_edges = |&step: &usize| {
+            let Adjacency { offsets, targets, .. } = graph.lanes[step].adjacency;
+            offsets.len() > 1 && !targets.is_empty()
+        };
+        let (mut numbers, mut of) = (Vec::new(), Vec::new());
+        for node_type in (0..graph.counts.len()).map(|id| NodeTypeId(id as u16)) {
+            let first = numbers.len();
+            numbers.extend(graph.steps.of(node_type).filter(has_edges));
+            let count = (numbers.len() - first) as u32;
+            of.push(Ways { first: if count == 0 { NO_WAY } else { first as u32 }, count });
+        }
+        let way = |&step: &usize| {
+            let lane = &graph.lanes[step];
+            let far = lane.step.far;
+            let is_free = lane.is_plain(last) && (last.is_none() || !lane.step.is_timed);
+            Way { adjacency: lane.adjacency, next: of[far.index()], far, last_far: lane.last_far, is_free, step: step as u32 }
+        };
+        let ways = numbers.iter().map(way).collect();
+        Self { graph, ways, of, key, last, seed, steps }
+    }
+
+    /// Moves some walks, all of them step by step: what each needs next is asked for while the others are moved.
+    fn together(&self, walks: Range<u32>, met: &mut impl Meet) {
+        let own = self.seed.node_type;
+        let mut wanderers: Vec<Wanderer> = walks.map(|walk| self.begin(walk)).collect();
+        for _ in 0..self.steps {
+            for wanderer in &mut wanderers {
+                self.choose(wanderer);
+            }
+            for wanderer in &mut wanderers {
+                self.go(wanderer);
+                met.meet(wanderer.node, wanderer.node_type == own);
+            }
+        }
+    }
+
+    fn begin(&self, walk: u32) -> Wanderer {
+        let random = self.key.with(u64::from(walk)).random();
+        let Hit { node_type, node } = self.seed;
+        let mut wanderer = Wanderer { random, rest: 0, position: usize::MAX, node, way: 0, node_type };
+        self.turn(&mut wanderer, self.of[node_type.index()]);
+        wanderer
+    }
+
+    /// Chooses a way, each equally likely, and asks for the node's row.
+    #[inline(always)]
+    fn turn(&self, wanderer: &mut Wanderer, ways: Ways) {
+        let product = u128::from(wanderer.random.word()) * u128::from(ways.count);
+        wanderer.way = ways.first + (product >> 64) as u32;
+        wanderer.rest = product as u64;
+        if let Some(way) = self.ways.get(wanderer.way as usize) {
+            prefetch(way.adjacency.offsets, wanderer.node as usize);
+        }
+    }
+
+    /// Chooses an edge, each of the way's that may be taken equally likely, and asks for its far end. Where the way has none, it
+    /// is another's turn, so that each way that has some is equally likely.
+    #[inline(always)]
+    fn choose(&self, wanderer: &mut Wanderer) {
+        let at = wanderer.node as usize;
+        if let Some(way) = self.ways.get(wanderer.way as usize)
+            && way.is_free
+            && let Some([start, end]) = way.adjacency.offsets.get(at..at + 2)
+            && start < end
+        {
+            let chosen = u128::from(wanderer.rest) * u128::from(end - start);
+            wanderer.position = *start as usize + (chosen >> 64) as usize;
+            return prefetch(way.adjacency.targets, wanderer.position);
+        }
+        self.choose_other(wanderer);
+    }
+
+    /// The same where the way has no edges, or not all of them may be taken.
+    #[inline(never)]
+    fn choose_other(&self, wanderer: &mut Wanderer) {
+        let ways = self.of[wanderer.node_type.index()];
+        wanderer.position = usize::MAX;
+        if ways.count == 0 {
+            return;
+        }
+        for _ in 0..TRIES {
+            if let Some(position) = self.edge(wanderer) {
+                wanderer.position = position;
+                return prefetch(self.ways[wanderer.way as usize].adjacency.targets, position);
+            }
+            self.turn(wanderer, ways);
+        }
+        // Most ways have nothing that may be taken: only those that have are chosen from.
+        let has = |&way: &u32| {
+            let (step, node) = (self.ways[way as usize].step as usize, wanderer.node);
+            let mut allowed = self.graph.allowed(step, node, self.last);
+            allowed.any(|position| self.graph.may(step, node, position, self.last))
+        };
+        let having: Vec<u32> = (ways.first..ways.first + ways.count).filter(has).collect();
+        if let Some(&way) = having.get(wanderer.random.below(having.len() as u64) as usize) {
+            wanderer.way = way;
+            wanderer.position = self.edge(wanderer).unwrap_or(usize::MAX);
+        }
+    }
+
+    /// An edge of the way by lot, if it has one that may be taken.
+    fn edge(&self, wanderer: &mut Wanderer) -> Option<usize> {
+        let (way, node) = (&self.ways[wanderer.way as usize], wanderer.node);
+        let step = way.step as usize;
+        let allowed = self.graph.allowed(step, node, self.last);
+        if allowed.is_empty() {
+            return None;
+        }
+        let may = |&position: &usize| way.is_free || self.graph.may(step, node, position, self.last);
+        for _ in 0..TRIES {
+            let position = allowed.start + (u128::from(wanderer.rest) * allowed.len() as u128 >> 64) as usize;
+            if may(&position) {
+                return Some(position);
+            }
+            wanderer.rest = wanderer.random.word();
+        }
+        let those: Vec<usize> = allowed.filter(may).collect();
+        those.get(wanderer.random.below(those.len() as u64) as usize).copied()
+    }
+
+    /// Takes the edge, and turns to the next.
+    #[inline(always)]
+    fn go(&self, wanderer: &mut Wanderer) {
+        // A snapshot that is not verified may name what is not there.
+        if let Some(way) = self.ways.get(wanderer.way as usize)
+            && let Some(&far) = way.adjacency.targets.get(wanderer.position)
+        {
+            wanderer.node = far.min(way.last_far);
+            wanderer.node_type = way.far;
+            self.turn(wanderer, way.next);
+        } else {
+            self.turn(wanderer, self.of[wanderer.node_type.index()]);
+        }
+    }
+}
+
+impl Walks for Wander<'_, '_> {
+    fn go(&self, walks: Range<u32>, met: &mut impl Meet) {
+        for first in walks.clone().step_by(TOGETHER as usize) {
+            self.together(first..walks.end.min(first + TOGETHER), met);
+        }
+    }
+}
