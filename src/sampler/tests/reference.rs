@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use relata_schema::{Direction, NodeTypeId, RelationId};
 
 use super::plain::{Node, Plain, PlainEdge, PlainRelation, plain_and_seeds, times};
-use crate::sampler::random::{Draws, Key, Random};
+use crate::sampler::random::{Draws, Key};
 use crate::sampler::*;
 use crate::snapshot::Hit;
 

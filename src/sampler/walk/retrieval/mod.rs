@@ -208,7 +208,7 @@ impl<'g, 's> Wander<'g, 's> {
         }
         let may = |&position: &usize| way.is_free || self.graph.may(step, node, position, self.last);
         for _ in 0..TRIES {
-            let position = allowed.start + (u128::from(wanderer.rest) * allowed.len() as u128 >> 64) as usize;
+            let position = allowed.start + ((u128::from(wanderer.rest) * allowed.len() as u128) >> 64) as usize;
             if may(&position) {
                 return Some(position);
             }
