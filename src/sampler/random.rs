@@ -189,14 +189,14 @@ impl Random {
     ///
     /// Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 29(1), 2019, algorithm 5.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let mut product = u128::from(self.word()) * u128::from(bound);
-        if (product as u64) < bound {
+        let (mut number, mut rest) = split(self.word(), bound);
+        if rest < bound {
             let threshold = bound.wrapping_neg() % bound;
-            while (product as u64) < threshold {
-                product = u128::from(self.word()) * u128::from(bound);
+            while rest < threshold {
+                (number, rest) = split(self.word(), bound);
             }
         }
-        (product >> 64) as u64
+        number
     }
 
     /// Puts things in a random order, each equally likely (Fisher and Yates, as Durstenfeld gives it, CACM 7(7), 1964).
@@ -257,6 +257,14 @@ impl Random {
             });
         }
     }
+}
+
+/// Splits a random word: a number below `bound`, and what is left of the word, from which another may be split. Each number is
+/// equally likely, but for a share of `bound` ÷ 2⁶⁴; split from what is left, but for that of the product of the bounds.
+#[inline(always)]
+pub(super) fn split(word: u64, bound: u64) -> (u64, u64) {
+    let product = u128::from(word) * u128::from(bound);
+    ((product >> 64) as u64, product as u64)
 }
 
 /// SplitMix64's finaliser: one to one, and every bit of the input changes about half of the output's.

@@ -1,7 +1,7 @@
 //! How often nodes are met, and which are met most often.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -15,8 +15,8 @@ const FEW_NODES: usize = 1 << 20;
 /// Tables of one seed at most: as many threads share its walks.
 const TABLES: usize = 8;
 
-/// Counts that are added up at a time.
-const ADDED: usize = 1 << 16;
+/// Counts that are gone through at a time.
+const SOME: usize = 1 << 16;
 
 /// Takes note of the nodes of one type as they are met.
 pub(super) trait Meet {
@@ -45,9 +45,8 @@ impl Meet for Table {
 impl Meet for Vec<u32> {
     #[inline(always)]
     fn meet(&mut self, node: u32, is_one: bool) {
-        if is_one {
-            self.push(node);
-        }
+        self.push(node);
+        self.truncate(self.len() - usize::from(!is_one));
     }
 }
 
@@ -59,43 +58,34 @@ pub(in crate::sampler) struct Counted {
 }
 
 impl Counted {
-    /// Of a type's nodes but one, those that `count` walks meet most often, each with how often: at least `rows` if there are so
-    /// many, and all that are met as often as the last of them. A thread takes `a_time` walks at a time.
+    /// Of a type's nodes but one, those that walks meet most often, each with how often: at least `rows` if there are so many, and
+    /// all that are met as often as the last of them. A thread takes a part of the walks at a time.
     pub(super) fn most(
         &mut self,
         walks: &impl Walks,
-        (count, a_time): (u32, u32),
+        parts: &[Range<u32>],
         (nodes, but): (usize, u32),
         rows: usize,
     ) -> Vec<(u32, u32)> {
-        let parts = count.div_ceil(a_time);
-        let part = |part: u32| part * a_time..(part * a_time + a_time).min(count);
-        if nodes > FEW_NODES {
-            let met = |at| {
-                let mut met = Vec::new();
-                walks.go(part(at), &mut met);
-                met
-            };
-            let met: Vec<Vec<u32>> = (0..parts).into_par_iter().map(met).collect();
-            return sorted(met.concat(), but, rows);
-        }
-        let next = AtomicU32::new(0);
+        if nodes <= FEW_NODES { self.tabled(walks, parts, (nodes, but), rows) } else { listed(walks, parts, but, rows) }
+    }
+
+    /// The same, counted in tables.
+    fn tabled(&self, walks: &impl Walks, parts: &[Range<u32>], (nodes, but): (usize, u32), rows: usize) -> Vec<(u32, u32)> {
+        let next = AtomicUsize::new(0);
         let counted = |_| {
             let mut own = None;
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                if at >= parts {
-                    return own;
-                }
-                walks.go(part(at), own.get_or_insert_with(|| self.table(nodes)));
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                walks.go(part.clone(), own.get_or_insert_with(|| self.table(nodes)));
             }
+            own
         };
         let threads = rayon::current_num_threads().min(TABLES);
         let tables: Vec<Table> = (0..threads).into_par_iter().with_max_len(1).filter_map(counted).collect();
         let mut tables = tables.into_iter();
         let Some(Table(mut counts)) = tables.next() else { return Vec::new() };
         for Table(mut other) in tables {
-            let added = counts[..nodes].par_chunks_mut(ADDED).zip(other.par_chunks_mut(ADDED));
+            let added = counts[..nodes].par_chunks_mut(SOME).zip(other.par_chunks_mut(SOME));
             added.for_each(|(counts, other)| add(counts, other));
             self.tables.give(Table(other));
         }
@@ -144,7 +134,7 @@ vectorised! {
     /// How many of these are at least so high.
     fn reaching(counts: &[u32], least: u32) -> usize {
         let mut found = 0_usize;
-        for counts in counts.chunks(1 << 16) {
+        for counts in counts.chunks(SOME) {
             let mut some = 0_u32;
             for &count in counts {
                 some += u32::from(count >= least);
@@ -155,16 +145,19 @@ vectorised! {
     }
 }
 
-/// [`Counted::most`] of nodes as they were met.
-fn sorted(mut met: Vec<u32>, but: u32, rows: usize) -> Vec<(u32, u32)> {
+/// The same as [`Counted::tabled`], counted in a sorted list.
+fn listed(walks: &impl Walks, parts: &[Range<u32>], but: u32, rows: usize) -> Vec<(u32, u32)> {
+    let met = |part: &Range<u32>| {
+        let mut met = Vec::new();
+        walks.go(part.clone(), &mut met);
+        met
+    };
+    let met: Vec<Vec<u32>> = parts.par_iter().map(met).collect();
+    let mut met = met.concat();
     met.par_sort_unstable();
-    let same = met.chunk_by(|one, other| one == other).map(|same| (same[0], same.len() as u32));
-    let mut found: Vec<(u32, u32)> = same.filter(|&(node, _)| node != but).collect();
-    if rows < found.len() {
-        let (_, &mut (_, least), _) = found.select_nth_unstable_by(rows - 1, |one, other| other.1.cmp(&one.1));
-        found.retain(|&(_, count)| count >= least);
-    }
-    found
+    let same = || met.chunk_by(|one, other| one == other).filter(|same| same[0] != but);
+    let least = least(&same().map(|same| same.len() as u32).collect::<Vec<_>>(), rows);
+    same().map(|same| (same[0], same.len() as u32)).filter(|&(_, count)| count >= least).collect()
 }
 
 #[cfg(test)]
@@ -196,18 +189,19 @@ mod tests {
             (3, 3, vec![(2, 501), (5, 201), (7, 144)]),
             (2, 1, vec![(3, 335)]),
         ];
+        let parts: Vec<Range<u32>> = (0..1000).step_by(64).map(|first| first..(first + 64).min(1000)).collect();
         let mut counted = Counted::default();
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             // A type that has few nodes, more, and so many that they are sorted; and fewer again with the same memory.
             for nodes in [1000, 5000, FEW_NODES + 1, 1001] {
                 for (but, rows, expected) in &cases {
-                    let mut found = pool.install(|| counted.most(&Factors, (1000, 64), (nodes, *but), *rows));
+                    let mut found = pool.install(|| counted.most(&Factors, &parts, (nodes, *but), *rows));
                     found.sort_unstable_by_key(|&(node, count)| (u32::MAX - count, node));
                     assert_eq!(&found, expected, "{nodes} nodes, {rows} but {but}");
                 }
                 // The fifth is any of the others, and all of them are as often met.
-                let found = pool.install(|| counted.most(&Factors, (1000, 64), (nodes, 999), 5));
+                let found = pool.install(|| counted.most(&Factors, &parts, (nodes, 999), 5));
                 assert_eq!(found.len(), 999);
             }
         }

@@ -11,7 +11,7 @@ use self::counted::{Meet, Walks};
 use crate::sampler::Retrieval;
 use crate::sampler::graph::Graph;
 use crate::sampler::prefetch::prefetch;
-use crate::sampler::random::{Key, Random};
+use crate::sampler::random::{Key, Random, split};
 use crate::snapshot::{Adjacency, Hit};
 
 /// Names the walks among what is by lot of a seed; above every word that names a node at a hop.
@@ -51,13 +51,19 @@ pub(in crate::sampler) fn retrieve(
 ) -> Vec<Hit> {
     let key = key.with(WALKS);
     let wander = Wander::new(graph, key, last, seed, retrieval.steps);
+    let parts: Vec<Range<u32>> = parts(0..retrieval.walks, A_TIME).collect();
     let (nodes, rows) = (graph.counts[seed.node_type.index()] as usize, retrieval.rows as usize);
-    let mut found = counted.most(&wander, (retrieval.walks, A_TIME), (nodes, seed.node), rows);
+    let mut found = counted.most(&wander, &parts, (nodes, seed.node), rows);
     // The lots are drawn of those only that may be among the first.
     let lot = |node: u32| key.with(u64::from(node)).random().word();
     found.sort_by_cached_key(|&(node, count)| (u32::MAX - count, lot(node), node));
     found.truncate(rows);
     found.into_iter().map(|(node, _)| Hit { node_type: seed.node_type, node }).collect()
+}
+
+/// Walks, so many at a time.
+fn parts(walks: Range<u32>, most: u32) -> impl Iterator<Item = Range<u32>> {
+    walks.clone().step_by(most as usize).map(move |first| first..walks.end.min(first + most))
 }
 
 /// A step of the graph that has edges, as a walk goes along it.
@@ -145,9 +151,8 @@ impl<'g, 's> Wander<'g, 's> {
     /// Chooses a way, each equally likely, and asks for the node's row.
     #[inline(always)]
     fn turn(&self, wanderer: &mut Wanderer, ways: Ways) {
-        let product = u128::from(wanderer.random.word()) * u128::from(ways.count);
-        wanderer.way = ways.first + (product >> 64) as u32;
-        wanderer.rest = product as u64;
+        let (way, rest) = split(wanderer.random.word(), u64::from(ways.count));
+        (wanderer.way, wanderer.rest) = (ways.first + way as u32, rest);
         if let Some(way) = self.ways.get(wanderer.way as usize) {
             prefetch(way.adjacency.offsets, wanderer.node as usize);
         }
@@ -163,8 +168,7 @@ impl<'g, 's> Wander<'g, 's> {
             && let Some([start, end]) = way.adjacency.offsets.get(at..at + 2)
             && start < end
         {
-            let chosen = u128::from(wanderer.rest) * u128::from(end - start);
-            wanderer.position = *start as usize + (chosen >> 64) as usize;
+            wanderer.position = (start + split(wanderer.rest, end - start).0) as usize;
             return prefetch(way.adjacency.targets, wanderer.position);
         }
         self.choose_other(wanderer);
@@ -208,7 +212,7 @@ impl<'g, 's> Wander<'g, 's> {
         }
         let may = |&position: &usize| way.is_free || self.graph.may(step, node, position, self.last);
         for _ in 0..TRIES {
-            let position = allowed.start + ((u128::from(wanderer.rest) * allowed.len() as u128) >> 64) as usize;
+            let position = allowed.start + split(wanderer.rest, allowed.len() as u64).0 as usize;
             if may(&position) {
                 return Some(position);
             }
@@ -236,8 +240,6 @@ impl<'g, 's> Wander<'g, 's> {
 
 impl Walks for Wander<'_, '_> {
     fn go(&self, walks: Range<u32>, met: &mut impl Meet) {
-        for first in walks.clone().step_by(TOGETHER as usize) {
-            self.together(first..walks.end.min(first + TOGETHER), met);
-        }
+        parts(walks, TOGETHER).for_each(|walks| self.together(walks, met));
     }
 }
