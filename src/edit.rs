@@ -100,8 +100,10 @@ impl Line {
         let (kind, upserts) = match (self.upsert, self.delete) {
             (Some(kind), None) => (kind, true),
             (None, Some(kind)) => (kind, false),
-            (Some(_), Some(_)) => return Err(wrong("a line", "`upsert` and `delete`", "one of them")),
-            (None, None) => return Err(wrong("a line", "neither `upsert` nor `delete`", "one of them: \"node\" or \"edge\"")),
+            (Some(_), Some(_)) => return Err(Error::setting("a line", "`upsert` and `delete`", "one of them")),
+            (None, None) => {
+                return Err(Error::setting("a line", "neither `upsert` nor `delete`", "one of them: \"node\" or \"edge\""));
+            }
         };
         match kind {
             Kind::Node => self.node(edit, upserts, applied),
@@ -152,7 +154,7 @@ impl Line {
             let place = format!("{}, {name}", edit.schema().relation_title(relation));
             let Some(value) = value_of(&value, known.attributes[attribute.index()].kind, &place)? else { continue };
             if let (Value::Time(_), Some(time)) = (&value, time) {
-                return Err(wrong(&place, &format!("also `time`: {time}"), "the time once"));
+                return Err(Error::setting(&place, format!("also `time`: {time}"), "the time once"));
             }
             match value {
                 Value::Time(found) => time = Some(found),
@@ -177,13 +179,15 @@ fn edge_value(
         Value::Boolean(truth) => EdgeValue::Number(f32::from(u8::from(truth))),
         Value::Category(name) => EdgeValue::Category(edit.category(relation, attribute, &name)?),
         // No schema gives an edge an attribute of another kind.
-        other => return Err(wrong("an edge's value", &format!("a {}", other.kind()), "a number, count, boolean or category")),
+        other => {
+            return Err(Error::setting("an edge's value", format!("a {}", other.kind()), "a number, count, boolean or category"));
+        }
     })
 }
 
 /// A value as JSON has it; `None` for `null`.
 fn value_of(json: &Json, kind: AttributeKind, place: &str) -> Result<Option<Value>> {
-    let expected = |expected: &str| wrong(place, &json.to_string(), expected);
+    let expected = |expected: &str| Error::setting(place, json.to_string(), expected);
     let value = match (kind, json) {
         (_, Json::Null) => return Ok(None),
         (AttributeKind::Text, Json::String(text)) => Value::Text(text.clone()),
@@ -207,7 +211,7 @@ fn value_of(json: &Json, kind: AttributeKind, place: &str) -> Result<Option<Valu
         (kind, Json::String(text)) => match Value::parse(text, kind) {
             Ok(Some(value)) => value,
             Ok(None) => return Err(expected(&format!("a {kind}, or null"))),
-            Err(message) => return Err(wrong(place, &json.to_string(), &format!("a {kind} ({message})"))),
+            Err(message) => return Err(Error::setting(place, json.to_string(), format!("a {kind} ({message})"))),
         },
         (kind, _) => return Err(expected(&format!("a {kind}, or null"))),
     };
@@ -231,18 +235,14 @@ fn interval(json: &Json) -> Result<Interval, String> {
 }
 
 fn given(field: Option<String>, name: &str) -> Result<String> {
-    field.ok_or_else(|| wrong("a line", &format!("no `{name}`"), &format!("`{name}`")))
+    field.ok_or_else(|| Error::setting("a line", format!("no `{name}`"), format!("`{name}`")))
 }
 
 fn none_of(fields: &[(&str, bool)], of: &str) -> Result<()> {
     match fields.iter().find(|(_, given)| *given) {
-        Some((name, _)) => Err(wrong("a line", &format!("`{name}`"), &format!("no such field for {of}"))),
+        Some((name, _)) => Err(Error::setting("a line", format!("`{name}`"), format!("no such field for {of}"))),
         None => Ok(()),
     }
-}
-
-fn wrong(setting: &str, found: &str, expected: &str) -> Error {
-    Error::Setting { setting: setting.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
 }
 
 #[cfg(test)]

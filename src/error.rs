@@ -115,6 +115,11 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// A setting that cannot be: its name, what was found, and what would do.
+    pub fn setting(setting: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Setting { setting: setting.into(), found: found.into(), expected: expected.into() }
+    }
+
     /// For `map_err`: puts a path and what was tried around an error of the operating system.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();

@@ -69,13 +69,13 @@ impl Pairs {
     pub fn new(snapshot: &Snapshot, config: NegativeConfig) -> Result<Self> {
         if config.per_positive > MOST {
             let found = config.per_positive.to_string();
-            return setting("negatives.per_positive", found, format!("at most {MOST}"));
+            return Err(Error::setting("negatives.per_positive", found, format!("at most {MOST}")));
         }
         let relation = config.relation;
         let negatives = Negatives::new(snapshot, config)?;
         if snapshot.edge_count(relation) == 0 {
             let expected = "a relation that the snapshot has edges of".to_owned();
-            return setting("negatives.relation", snapshot.schema().relation_title(relation), expected);
+            return Err(Error::setting("negatives.relation", snapshot.schema().relation_title(relation), expected));
         }
         Ok(Self { snapshot: snapshot.clone(), negatives, draw: 0, count: None, with_keys: false })
     }
@@ -92,7 +92,7 @@ impl Pairs {
     /// [`Error::Setting`] for none.
     pub fn by_lot(self, count: u32) -> Result<Self> {
         if count == 0 {
-            return setting("count", "0".to_owned(), "1 at least".to_owned());
+            return Err(Error::setting("count", "0", "1 at least"));
         }
         Ok(Self { count: Some(count), ..self })
     }
@@ -146,7 +146,7 @@ impl Pairs {
 pub fn to_negatives(pairs: &Pairs, out: &Path, options: Options) -> Result<Exported> {
     let Some(format) = TableFormat::of(out) else {
         let expected = "a name that ends with `.arrow` or `.parquet`".to_owned();
-        return setting("the export's place", out.display().to_string(), expected);
+        return Err(Error::setting("the export's place", out.display().to_string(), expected));
     };
     let Pairs { snapshot, negatives, .. } = pairs;
     let edges = snapshot.edge_count(negatives.config().relation);
@@ -276,10 +276,6 @@ fn keys_of(snapshot: &Snapshot, node_type: NodeTypeId, nodes: &[u32]) -> Result<
         return Err(Error::Limit { what: "bytes of keys that are written at once".to_owned(), found, most });
     }
     Ok(Arc::new(StringArray::from_iter_values(keys())))
-}
-
-fn setting<T>(setting: &str, found: String, expected: String) -> Result<T> {
-    Err(Error::Setting { setting: setting.to_owned(), found, expected })
 }
 
 #[cfg(test)]

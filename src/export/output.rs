@@ -105,7 +105,7 @@ impl Drop for Output {
 
 fn refused(home: &Path, found: &str, expected: &str) -> Error {
     let found = format!("{} ({found})", home.display());
-    Error::Setting { setting: "the export's place".to_owned(), found, expected: expected.to_owned() }
+    Error::setting("the export's place", found, expected)
 }
 
 /// Syncs a file, or a folder with all that it holds, and says how many bytes its files have.

@@ -3,7 +3,6 @@ use std::str::FromStr;
 use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::steps::setting;
 use crate::{Error, Result};
 
 /// How subgraphs are drawn.
@@ -190,7 +189,7 @@ impl SamplerConfig {
                     [] => format!("a time, of which {node_type} has none"),
                     times => format!("a time of {node_type}: {}", times.join(", ")),
                 };
-                Err(setting(format!("time_of {node_type}"), format!("`{name}`, a {kind}"), expected))
+                Err(Error::setting(format!("time_of {node_type}"), format!("`{name}`, a {kind}"), expected))
             }
         }
     }
@@ -208,7 +207,7 @@ impl FromStr for Choice {
             Some(("top", name)) if !name.is_empty() => Ok(Self::Top(name.to_owned())),
             _ => {
                 let expected = "`uniform`, `latest`, `weighted:ATTRIBUTE` or `top:ATTRIBUTE`".to_owned();
-                Err(setting("choice", format!("`{text}`"), expected))
+                Err(Error::setting("choice", format!("`{text}`"), expected))
             }
         }
     }

@@ -9,11 +9,11 @@ use relata_schema::{AttributeId, AttributeKind, Direction, RelationId};
 
 use super::prefetch::prefetch;
 use super::random::Key;
-use super::steps::{Chosen, Step, Steps, setting};
+use super::steps::{Chosen, Step, Steps};
 use super::until::Until;
 use super::{EqualTime, MissingTime, SamplerConfig};
-use crate::Result;
 use crate::snapshot::{Adjacency, EdgeColumn, Hit, NodeColumn, Snapshot};
+use crate::{Error, Result};
 
 /// A snapshot as the steps of a walk see it.
 pub(super) struct Graph<'s> {
@@ -100,14 +100,14 @@ impl Limits {
         for &(relation, source, target) in &config.excluded {
             let Some(known) = schema.relations().get(relation.index()) else {
                 let expected = format!("below {}, the number of relations of the schema", schema.relations().len());
-                return Err(setting("excluded", format!("relation number {}", relation.0), expected));
+                return Err(Error::setting("excluded", format!("relation number {}", relation.0), expected));
             };
             for (node, node_type) in [(source, known.source), (target, known.target)] {
                 let count = snapshot.node_count(node_type);
                 if node >= count {
                     let name = &schema.node(node_type).name;
                     let expected = format!("below {count}, the number of its nodes");
-                    return Err(setting("excluded", format!("node {node} of {name}"), expected));
+                    return Err(Error::setting("excluded", format!("node {node} of {name}"), expected));
                 }
             }
             let back = if known.symmetric { Direction::Outgoing } else { Direction::Incoming };
@@ -135,7 +135,7 @@ impl Limits {
                     let error = [format!("time_of {}", owner.name), found, expected];
                     if named.is_some() || config.cutoff.is_some() {
                         let [name, found, expected] = error;
-                        return Err(setting(name, found, expected));
+                        return Err(Error::setting(name, found, expected));
                     }
                     undated.get_or_insert(error);
                     None
@@ -144,7 +144,7 @@ impl Limits {
         }
         if let Some((unknown, _)) = config.time_of.iter().find(|(id, _)| id.index() >= schema.node_types().len()) {
             let expected = format!("below {}, the number of node types of the schema", schema.node_types().len());
-            return Err(setting("time_of", format!("node type number {}", unknown.0), expected));
+            return Err(Error::setting("time_of", format!("node type number {}", unknown.0), expected));
         }
         let until = last(config, config.cutoff).map(|last| Until::new(snapshot, steps, last));
         Ok(Self { far, times, undated, latest: OnceLock::new(), until })
@@ -154,7 +154,7 @@ impl Limits {
     /// [`Error::Setting`](crate::Error::Setting) names a node type of which it is not known since when its nodes have been there.
     pub(super) fn check_dated(&self) -> Result<()> {
         match self.undated.clone() {
-            Some([name, found, expected]) => Err(setting(name, found, expected)),
+            Some([name, found, expected]) => Err(Error::setting(name, found, expected)),
             None => Ok(()),
         }
     }
@@ -203,7 +203,7 @@ impl<'s> Graph<'s> {
                 let name = &schema.edge(step.relation).attributes[attribute.index()].name;
                 let name = format!("choice weighted by `{name}`");
                 let found = format!("{weight} at an edge of {}", schema.relation_title(step.relation));
-                return Err(setting(name, found, "finite numbers from 0".to_owned()));
+                return Err(Error::setting(name, found, "finite numbers from 0"));
             }
         }
         Ok(())

@@ -64,7 +64,7 @@ impl Steps {
         relations.dedup();
         if let Some(unknown) = relations.iter().find(|id| id.index() >= schema.relations().len()) {
             let expected = format!("below {}, the number of relations of the schema", schema.relations().len());
-            return Err(setting("relations", format!("relation number {}", unknown.0), expected));
+            return Err(Error::setting("relations", format!("relation number {}", unknown.0), expected));
         }
         let hops = match &config.walk {
             Walk::Neighbour { fanouts, .. } => fanouts.len(),
@@ -77,7 +77,7 @@ impl Steps {
                 Walk::Context { .. } => ("hops", hops.to_string()),
                 Walk::Hierarchy { .. } => ("up and down", format!("{hops} numbers")),
             };
-            return Err(setting(name, found, format!("1 to {MOST_HOPS}")));
+            return Err(Error::setting(name, found, format!("1 to {MOST_HOPS}")));
         }
         let mut steps: Vec<Step> = relations.iter().flat_map(|&relation| steps_of(schema, relation)).collect();
         match &config.walk {
@@ -89,14 +89,14 @@ impl Steps {
                     check_followed("fanout_of", schema, &relations, *relation)?;
                     let title = || format!("fanout_of {}, {direction}", schema.relation_title(*relation));
                     if fanouts.len() != hops {
-                        return Err(setting(title(), format!("{} numbers", fanouts.len()), format!("{hops}, one a hop")));
+                        return Err(Error::setting(title(), format!("{} numbers", fanouts.len()), format!("{hops}, one a hop")));
                     }
                     let is_meant = |step: &&mut Step| {
                         step.relation == *relation && (step.direction == *direction || step.back == step.direction)
                     };
                     for step in steps.iter_mut().filter(is_meant) {
                         if named.contains(&(step.relation, step.direction)) {
-                            return Err(setting(title(), "the same twice".to_owned(), "each once".to_owned()));
+                            return Err(Error::setting(title(), "the same twice", "each once"));
                         }
                         named.push((step.relation, step.direction));
                         step.most = wide(fanouts);
@@ -107,13 +107,13 @@ impl Steps {
                 steps.retain(|step| step.up.is_some());
                 if steps.is_empty() {
                     let found = "no relation that is a step of the hierarchy".to_owned();
-                    return Err(setting("relations", found, "one that the schema marks with `contains`".to_owned()));
+                    return Err(Error::setting("relations", found, "one that the schema marks with `contains`"));
                 }
                 steps.iter_mut().for_each(|step| step.most = vec![usize::MAX; hops]);
             }
             Walk::Context { tokens, width, width_of, costs, .. } => {
                 if *tokens == 0 {
-                    return Err(setting("tokens", "0".to_owned(), "at least 1".to_owned()));
+                    return Err(Error::setting("tokens", "0", "at least 1"));
                 }
                 check_costs(schema, costs)?;
                 let wide = |width: Option<u32>| vec![width.map_or(usize::MAX, |width| width as usize); hops];
@@ -122,7 +122,7 @@ impl Steps {
                     check_followed("width_of", schema, &relations, relation)?;
                     if width_of[..at].iter().any(|&(named, _)| named == relation) {
                         let title = format!("width_of {}", schema.relation_title(relation));
-                        return Err(setting(title, "the same twice".to_owned(), "each once".to_owned()));
+                        return Err(Error::setting(title, "the same twice", "each once"));
                     }
                     steps.iter_mut().filter(|step| step.relation == relation).for_each(|step| step.most = wide(Some(width)));
                 }
@@ -194,7 +194,7 @@ fn no_choice(schema: &Schema, name: String, relations: &[RelationId], choice: &C
         Choice::Weighted(name) | Choice::Top(name) => (format!("`{name}`"), "number attribute"),
         // Any edges can be chosen from uniformly, and where there are times, by them.
         Choice::Uniform | Choice::Latest => {
-            return setting(name, "latest".to_owned(), "a time attribute, and there is none".to_owned());
+            return Error::setting(name, "latest", "a time attribute, and there is none");
         }
     };
     let numbers = relations.iter().flat_map(|&id| schema.edge(id).numbers());
@@ -205,7 +205,7 @@ fn no_choice(schema: &Schema, name: String, relations: &[RelationId], choice: &C
         [] => format!("a {what}, and there is none"),
         names => format!("a {what}: {}", names.join(", ")),
     };
-    setting(name, found, known)
+    Error::setting(name, found, known)
 }
 
 /// Resolves the choices of all steps.
@@ -224,7 +224,7 @@ fn choose_by(schema: &Schema, config: &SamplerConfig, relations: &[RelationId], 
         check_followed("choice_of", schema, relations, *relation)?;
         let title = || format!("choice_of {}", schema.relation_title(*relation));
         if config.choice_of[..at].iter().any(|(named, _)| named == relation) {
-            return Err(setting(title(), "the same twice".to_owned(), "each once".to_owned()));
+            return Err(Error::setting(title(), "the same twice", "each once"));
         }
         let found = chosen(schema.edge(*relation), choice);
         let found = found.ok_or_else(|| no_choice(schema, title(), &[*relation], choice))?;
@@ -241,7 +241,7 @@ fn check_followed(name: &str, schema: &Schema, relations: &[RelationId], relatio
         Some(_) => schema.relation_title(relation),
         None => format!("relation number {}", relation.0),
     };
-    Err(setting(name, found, "a relation that `relations` lists".to_owned()))
+    Err(Error::setting(name, found, "a relation that `relations` lists"))
 }
 
 fn check_retrieval(config: &SamplerConfig) -> Result<()> {
@@ -252,7 +252,7 @@ fn check_retrieval(config: &SamplerConfig) -> Result<()> {
         ("retrieval.rows", retrieval.rows, u32::MAX),
     ] {
         if found == 0 || found > most {
-            return Err(setting(name, found.to_string(), format!("1 to {most}")));
+            return Err(Error::setting(name, found.to_string(), format!("1 to {most}")));
         }
     }
     Ok(())
@@ -264,12 +264,12 @@ fn check_costs(schema: &Schema, costs: &Costs) -> Result<()> {
         ("costs.edges", costs.edges.len(), schema.relations().len()),
     ] {
         if found != expected {
-            return Err(setting(name, format!("{found} numbers"), format!("{expected}, one for each that the schema has")));
+            return Err(Error::setting(
+                name,
+                format!("{found} numbers"),
+                format!("{expected}, one for each that the schema has"),
+            ));
         }
     }
     Ok(())
-}
-
-pub(super) fn setting(name: impl Into<String>, found: String, expected: String) -> Error {
-    Error::Setting { setting: name.into(), found, expected }
 }

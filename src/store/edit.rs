@@ -9,7 +9,7 @@ use super::changes::{Changes, Counts, Edge};
 use super::commit::{Commit, EditEntry};
 use super::dictionary::{self, Owner};
 use super::engine::Tree;
-use super::fits::{self, setting};
+use super::fits;
 use super::lock::utc;
 use super::names::Names;
 use super::segment::{self, SegmentWriter, Written};
@@ -179,10 +179,10 @@ impl Edit<'_> {
         if !self.has_edge(relation, source, target)? {
             let known = self.schema().edge(relation);
             let ends = (self.key(known.source, source)?, self.key(known.target, target)?);
-            return Err(setting(
-                &format!("an edge of {}", self.schema().relation_title(relation)),
+            return Err(Error::setting(
+                format!("an edge of {}", self.schema().relation_title(relation)),
                 format!("none from `{}` to `{}`", ends.0, ends.1),
-                "one that is there".to_owned(),
+                "one that is there",
             ));
         }
         self.changes.edge(self.store.schema(), relation, source, target, None);
@@ -321,7 +321,7 @@ impl Edit<'_> {
         }
         let owner = fits::type_name(self.schema(), node_type)?;
         let expected = "one that is there: `Edit::find` and `Edit::upsert_node` give it".to_owned();
-        Err(setting(&format!("node of type {owner}"), node.to_string(), expected))
+        Err(Error::setting(format!("node of type {owner}"), node.to_string(), expected))
     }
 
     fn expect_ends(&self, relation: RelationId, source: u32, target: u32) -> Result<()> {

@@ -17,20 +17,20 @@ const NO_TIMES: &str = "none: the relation has no time attribute";
 pub(super) fn type_name(schema: &Schema, node_type: NodeTypeId) -> Result<&str> {
     match schema.node_types().get(node_type.index()) {
         Some(known) => Ok(&known.name),
-        None => Err(setting("node type", format!("number {}", node_type.0), "one of the schema's".to_owned())),
+        None => Err(Error::setting("node type", format!("number {}", node_type.0), "one of the schema's")),
     }
 }
 
 /// A relation.
 pub(super) fn relation(schema: &Schema, relation: RelationId) -> Result<&Relation> {
-    let unknown = || setting("relation", format!("number {}", relation.0), "one of the schema's".to_owned());
+    let unknown = || Error::setting("relation", format!("number {}", relation.0), "one of the schema's");
     schema.relations().get(relation.index()).ok_or_else(unknown)
 }
 
 /// The kind of a node attribute.
 pub(super) fn attribute_kind(schema: &Schema, node_type: NodeTypeId, attribute: AttributeId) -> Result<AttributeKind> {
     let owner = type_name(schema, node_type)?;
-    let unknown = || setting(&format!("attribute of {owner}"), format!("number {}", attribute.0), "one of its own".to_owned());
+    let unknown = || Error::setting(format!("attribute of {owner}"), format!("number {}", attribute.0), "one of its own");
     Ok(schema.node(node_type).attributes.get(attribute.index()).ok_or_else(unknown)?.kind)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn attribute_kind(schema: &Schema, node_type: NodeTypeId, attribute: 
 pub(super) fn key(schema: &Schema, node_type: NodeTypeId, key: &str) -> Result<()> {
     let owner = type_name(schema, node_type)?;
     if key.is_empty() {
-        return Err(setting("key", "an empty text".to_owned(), format!("a key for a {owner}")));
+        return Err(Error::setting("key", "an empty text", format!("a key for a {owner}")));
     }
     within_limit(&format!("bytes in a key of a {owner}"), key.len() as u64, LONGEST_TEXT as u64)
 }
@@ -51,7 +51,7 @@ pub(super) fn value(schema: &Schema, node_type: NodeTypeId, attribute: Attribute
         format!("{}.{}", owner.name, owner.attributes[attribute.index()].name)
     };
     if value.kind() != kind {
-        return Err(setting(&place(), format!("a {}", value.kind()), format!("a {kind}")));
+        return Err(Error::setting(place(), format!("a {}", value.kind()), format!("a {kind}")));
     }
     let finite = match value {
         Value::Number(number) => number.is_finite(),
@@ -60,7 +60,7 @@ pub(super) fn value(schema: &Schema, node_type: NodeTypeId, attribute: Attribute
         _ => true,
     };
     if !finite {
-        return Err(setting(&place(), format!("{value:?}"), "finite numbers; a missing value is not set".to_owned()));
+        return Err(Error::setting(place(), format!("{value:?}"), "finite numbers; a missing value is not set"));
     }
     within_limit(&format!("bytes in a value of {}", place()), super::column::heap_bytes(value) as u64, LONGEST_TEXT as u64)
 }
@@ -70,8 +70,8 @@ pub(super) fn category(schema: &Schema, relation: RelationId, attribute: Attribu
     let known = schema.relations().get(relation.index()).and_then(|known| known.attributes.get(attribute.index()));
     match known {
         Some(known) if known.kind == AttributeKind::Category => {}
-        Some(known) => return Err(setting(&known.name, format!("a category `{name}`"), format!("a {}", known.kind))),
-        None => return Err(setting("attribute", format!("number {}", attribute.0), "one of the relation's".to_owned())),
+        Some(known) => return Err(Error::setting(&known.name, format!("a category `{name}`"), format!("a {}", known.kind))),
+        None => return Err(Error::setting("attribute", format!("number {}", attribute.0), "one of the relation's")),
     }
     within_limit("bytes in a category's name", name.len() as u64, LONGEST_TEXT as u64)
 }
@@ -89,7 +89,7 @@ pub(super) fn edge(
     let title = || schema.relation_title(id);
     if attributes.len() != known.attributes.len() {
         let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
-        return Err(setting("an edge's values", attributes.len().to_string(), expected));
+        return Err(Error::setting("an edge's values", attributes.len().to_string(), expected));
     }
     let mut timed = false;
     for ((at, attribute), value) in (0u16..).zip(&known.attributes).zip(attributes) {
@@ -107,7 +107,7 @@ pub(super) fn edge(
     }
     if time.is_some_and(|time| !timed || time == NO_TIME) {
         let expected = if timed { "a time above the lowest of 64 bits" } else { NO_TIMES };
-        return Err(setting(&format!("the time of {}", title()), format!("{time:?}"), expected.to_owned()));
+        return Err(Error::setting(format!("the time of {}", title()), format!("{time:?}"), expected));
     }
     Ok(())
 }
@@ -125,11 +125,11 @@ pub(super) fn batch(
     let edges = batch.sources.len();
     let lengths = batch.attributes.iter().map(EdgeColumn::len).chain([batch.times.len()]);
     if batch.targets.len() != edges || lengths.into_iter().any(|length| length != 0 && length != edges) {
-        return Err(setting(&format!("edges of {}", title()), "columns of different lengths".to_owned(), edges.to_string()));
+        return Err(Error::setting(format!("edges of {}", title()), "columns of different lengths", edges.to_string()));
     }
     if batch.attributes.len() != known.attributes.len() {
         let expected = format!("{}, one an attribute of {}", known.attributes.len(), title());
-        return Err(setting("a batch's columns", batch.attributes.len().to_string(), expected));
+        return Err(Error::setting("a batch's columns", batch.attributes.len().to_string(), expected));
     }
     let mut timed = false;
     for ((at, attribute), column) in (0u16..).zip(&known.attributes).zip(batch.attributes) {
@@ -151,7 +151,7 @@ pub(super) fn batch(
         }
     }
     if !timed && !batch.times.is_empty() {
-        return Err(setting(&format!("the times of {}", title()), "some".to_owned(), NO_TIMES.to_owned()));
+        return Err(Error::setting(format!("the times of {}", title()), "some", NO_TIMES));
     }
     Ok(())
 }
@@ -159,11 +159,7 @@ pub(super) fn batch(
 /// The error for an edge's value of another kind than its attribute's.
 fn unfit(title: &str, attribute: &Attribute, found: String) -> Error {
     let expected = format!("a {} (a category's code comes from `category`)", attribute.kind);
-    setting(&format!("{title}, {}", attribute.name), found, expected)
-}
-
-pub(super) fn setting(setting: &str, found: String, expected: String) -> Error {
-    Error::Setting { setting: setting.to_owned(), found, expected }
+    Error::setting(format!("{title}, {}", attribute.name), found, expected)
 }
 
 pub(super) fn within_limit(what: &str, found: u64, most: u64) -> Result<()> {

@@ -8,7 +8,7 @@ use super::commit::{Commit, Source};
 use super::dictionary::{self, Owner};
 use super::edit::DATASET as EDITS;
 use super::engine::Tree;
-use super::fits::{self, setting};
+use super::fits;
 use super::key::Run;
 use super::names::Names;
 use super::nodes::NodeSet;
@@ -172,7 +172,7 @@ impl<'s> Load<'s> {
                 } else {
                     "load the manifests of all of them into a new store"
                 };
-                return Err(setting("source", found, format!("all of them in one load: {remedy}")));
+                return Err(Error::setting("source", found, format!("all of them in one load: {remedy}")));
             }
             edits.extend(own);
         }
@@ -284,7 +284,7 @@ impl<'s> Load<'s> {
     pub fn texts(&self, node_type: NodeTypeId, attribute: AttributeId) -> Result<Vec<(u32, String)>> {
         let kind = fits::attribute_kind(&self.schema, node_type, attribute)?;
         if !matches!(kind, AttributeKind::Text | AttributeKind::Category) {
-            return Err(setting("attribute", format!("one that holds {kind}"), "one that holds text".to_owned()));
+            return Err(Error::setting("attribute", format!("one that holds {kind}"), "one that holds text"));
         }
         let overlay = self.store.overlay()?;
         let mut texts = BTreeMap::new();
@@ -437,7 +437,7 @@ impl<'s> Load<'s> {
 
     /// Ends a source that several had brought before; their records stay as they are.
     pub(super) fn end_source_of(&mut self, records: Vec<SourceRecord>) -> Result<()> {
-        let first = records.first().ok_or_else(|| setting("source", "no record".to_owned(), "one or more".to_owned()))?;
+        let first = records.first().ok_or_else(|| Error::setting("source", "no record", "one or more"))?;
         let current = self.end_current(first)?;
         self.bring(current, records);
         Ok(())
@@ -445,10 +445,10 @@ impl<'s> Load<'s> {
 
     fn end_current(&mut self, record: &SourceRecord) -> Result<Current> {
         let Some(current) = &self.current else {
-            return Err(setting("source", format!("the end of `{}`", record.name), "a source that was begun".to_owned()));
+            return Err(Error::setting("source", format!("the end of `{}`", record.name), "a source that was begun"));
         };
         if (&record.dataset, &record.name) != (&current.dataset, &current.name) {
-            return Err(setting(
+            return Err(Error::setting(
                 "source",
                 format!("the end of `{}` of `{}`", record.name, record.dataset),
                 format!("that of `{}` of `{}`", current.name, current.dataset),
@@ -568,7 +568,7 @@ impl<'s> Load<'s> {
 
     fn expect_new(&self, dataset: &str, name: &str) -> Result<()> {
         if self.mentioned.contains(&(dataset.to_owned(), name.to_owned())) {
-            return Err(setting("source", format!("`{name}` of `{dataset}` twice"), "each source once in a load".to_owned()));
+            return Err(Error::setting("source", format!("`{name}` of `{dataset}` twice"), "each source once in a load"));
         }
         Ok(())
     }
@@ -592,7 +592,7 @@ impl<'s> Load<'s> {
             self.expect_replaceable(&all)?;
             if is_kept {
                 let found = format!("`{}` of `{}` kept and replaced in part", all[0].1, all[0].0);
-                return Err(setting("source", found, "sources that a repair put together all kept, or all anew".to_owned()));
+                return Err(Error::setting("source", found, "sources that a repair put together all kept, or all anew"));
             }
         }
         Ok(())
@@ -643,14 +643,14 @@ impl<'s> Load<'s> {
     fn name(&mut self, node_type: NodeTypeId, node: u32) -> Result<()> {
         let at = node_type.index();
         match &mut self.current {
-            None => Err(setting("source", "a node, value or edge".to_owned(), "`Load::begin_source` before it".to_owned())),
+            None => Err(Error::setting("source", "a node, value or edge", "`Load::begin_source` before it")),
             Some(current) if current.named.get(at).is_some_and(|named| named.contains(node)) => Ok(()),
             Some(_) => {
                 let known = self.names(node_type)?.len();
                 if node >= known {
                     let expected = format!("one that `Load::node` or `Load::find` gave, below {known}");
-                    return Err(setting(
-                        &format!("node of type {}", fits::type_name(&self.schema, node_type)?),
+                    return Err(Error::setting(
+                        format!("node of type {}", fits::type_name(&self.schema, node_type)?),
                         node.to_string(),
                         expected,
                     ));
@@ -728,10 +728,10 @@ fn text((node, value): (u32, Value)) -> Option<(u32, String)> {
 }
 
 fn unknown_source(dataset: &str, name: &str) -> Error {
-    setting("source", format!("`{name}` of `{dataset}`"), "a source that the store has".to_owned())
+    Error::setting("source", format!("`{name}` of `{dataset}`"), "a source that the store has")
 }
 
 fn not_ended(current: &Current) -> Error {
     let found = format!("`{}` of `{}`, which was begun", current.name, current.dataset);
-    setting("source", found, "its end (`Load::end_source`) before anything else".to_owned())
+    Error::setting("source", found, "its end (`Load::end_source`) before anything else")
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::fits::setting;
 use super::nodes::NodeSet;
 use super::segment::{SegmentWriter, Written};
 use super::staging::{self, Staging};
@@ -118,5 +117,5 @@ impl State {
 }
 
 fn lost() -> Error {
-    setting("load", "a source that could not be written".to_owned(), "a new load".to_owned())
+    Error::setting("load", "a source that could not be written", "a new load")
 }

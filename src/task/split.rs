@@ -103,16 +103,14 @@ pub fn labels(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Labels> {
 pub fn folds(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Vec<Fold>> {
     let split = &task.task.split;
     let labels = labels(snapshot, task)?;
-    let setting =
-        |setting: &str, found: String, expected: String| Error::Setting { setting: setting.to_owned(), found, expected };
     if split.folds < 2 {
-        return Err(setting("split.folds", split.folds.to_string(), "at least 2".to_owned()));
+        return Err(Error::setting("split.folds", split.folds.to_string(), "at least 2"));
     }
     let rows = shuffled(snapshot, task, &labels);
     if rows.len() < split.folds as usize {
         let title = &snapshot.schema().node(task.node_type).attributes[task.target.index()].name;
         let found = format!("{} for {} rows with a `{title}`", split.folds, rows.len());
-        return Err(setting("split.folds", found, "at most as many folds as rows".to_owned()));
+        return Err(Error::setting("split.folds", found, "at most as many folds as rows"));
     }
     let dealt = match split.kind {
         SplitKind::Random => deal([rows], split.folds),
@@ -192,11 +190,7 @@ fn deal(strata: impl IntoIterator<Item = Vec<u32>>, folds: u32) -> Vec<(u32, u32
 /// The rows of each group, largest first.
 fn groups(snapshot: &Snapshot, task: &ResolvedTask, rows: &[u32]) -> Result<Vec<Vec<u32>>> {
     let split = &task.task.split;
-    let setting = |found: String, expected: &str| Error::Setting {
-        setting: "split.group".to_owned(),
-        found,
-        expected: expected.to_owned(),
-    };
+    let setting = |found: String, expected: &str| Error::setting("split.group", found, expected);
     let (Some(name), Some(group)) = (&split.group, task.group) else {
         return Err(setting("nothing".to_owned(), "a category, interval or relation, since split.kind is `group`"));
     };

@@ -115,9 +115,7 @@ fn seed_of(seed: u64, member: u32) -> u64 {
 fn check(task: &ResolvedTask) -> Result<()> {
     let model = &task.task.model;
     let train = &task.task.train;
-    let wrong = |setting: &str, found: String, expected: &str| {
-        Err(Error::Setting { setting: setting.to_owned(), found, expected: expected.to_owned() })
-    };
+    let wrong = |setting: &str, found: String, expected: &str| Err(Error::setting(setting, found, expected));
     let share = |value: f64| (0.0..1.0).contains(&value);
     if model.heads == 0 || model.width == 0 || !model.width.is_multiple_of(model.heads) {
         let found = format!("width {}, heads {}", model.width, model.heads);

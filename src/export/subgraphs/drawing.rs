@@ -54,12 +54,12 @@ impl Drawing {
     /// # Errors
     /// [`Error::Setting`] for no seeds, for seeds of more than one type, and for a batch of none.
     pub fn new(sampler: Sampler, draw: u64, seeds: Vec<Hit>, grouping: Grouping, with_keys: bool) -> Result<Self> {
-        let Some(&Hit { node_type, .. }) = seeds.first() else { return setting("seeds", "none", "one at least") };
+        let Some(&Hit { node_type, .. }) = seeds.first() else { return Err(Error::setting("seeds", "none", "one at least")) };
         if seeds.iter().any(|seed| seed.node_type != node_type) {
-            return setting("seeds", "nodes of several types", "nodes of one type");
+            return Err(Error::setting("seeds", "nodes of several types", "nodes of one type"));
         }
         if grouping == Grouping::Batch(0) {
-            return setting("batch", "0", "1 at least");
+            return Err(Error::setting("batch", "0", "1 at least"));
         }
         sampler.check(&seeds)?;
         let table = SubgraphTable::new(&sampler, draw, node_type, with_keys);
@@ -75,17 +75,17 @@ impl Drawing {
     /// configuration.
     pub fn until(self, cutoffs: Vec<i64>) -> Result<Self> {
         if self.grouping != Grouping::Each {
-            return setting("cutoffs", "seeds that share a subgraph", "a subgraph around each");
+            return Err(Error::setting("cutoffs", "seeds that share a subgraph", "a subgraph around each"));
         }
         if cutoffs.len() != self.seeds.len() {
             let expected = format!("{}, one for each seed", self.seeds.len());
-            return setting("cutoffs", &cutoffs.len().to_string(), &expected);
+            return Err(Error::setting("cutoffs", cutoffs.len().to_string(), expected));
         }
         let (found, latest) = (self.sampler.config().cutoff, cutoffs.iter().max());
         if found.as_ref() != latest {
             let shown = |cutoff: Option<&i64>| cutoff.map_or("none".to_owned(), i64::to_string);
             let expected = format!("{}, the latest of the seeds' own", shown(latest));
-            return setting("cutoff", &shown(found.as_ref()), &expected);
+            return Err(Error::setting("cutoff", shown(found.as_ref()), expected));
         }
         Ok(Self { cutoffs: Some(cutoffs), ..self })
     }
@@ -195,11 +195,6 @@ impl Drawing {
             }
         }
     }
-}
-
-fn setting<T>(setting: &str, found: &str, expected: &str) -> Result<T> {
-    let [setting, found, expected] = [setting, found, expected].map(str::to_owned);
-    Err(Error::Setting { setting, found, expected })
 }
 
 /// Steps of the random walks from a subgraph's seeds.

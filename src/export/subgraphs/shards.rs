@@ -61,8 +61,7 @@ struct Shard {
 /// When something is at `out` that may not be replaced, it cannot be written, or a seed is not in the snapshot.
 pub fn to_shards(mut drawing: Drawing, out: &Path, shards: Shards, options: Options) -> Result<Exported> {
     if shards.rows == 0 {
-        let (setting, expected) = ("the rows of a shard".to_owned(), "1 at least".to_owned());
-        return Err(Error::Setting { setting, found: "0".to_owned(), expected });
+        return Err(Error::setting("the rows of a shard", "0", "1 at least"));
     }
     let snapshot = drawing.sampler().snapshot().clone();
     // An earlier one may be of either format.

@@ -430,5 +430,5 @@ pub(super) fn titles(schema: &Schema) -> (Vec<&str>, Vec<String>) {
 }
 
 fn strange(what: &str, found: String, expected: String) -> Error {
-    Error::Setting { setting: format!("the subgraphs' {what}"), found, expected }
+    Error::setting(format!("the subgraphs' {what}"), found, expected)
 }

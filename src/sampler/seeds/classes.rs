@@ -2,9 +2,8 @@
 
 use relata_schema::{AttributeId, AttributeKind, NodeTypeId, suggestion};
 
-use crate::Result;
-use crate::sampler::steps::setting;
 use crate::snapshot::{NodeColumn, Snapshot};
+use crate::{Error, Result};
 
 /// The class that each node of a type is in: a category's code, or a boolean as 0 and 1.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,7 @@ impl<'s> ClassColumn<'s> {
                     None => format!("`{name}`{}", suggestion(name, known.iter().copied())),
                 };
                 let names = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
-                Err(setting(what, found, format!("a category or boolean attribute of {}: {names}", owner.name)))
+                Err(Error::setting(what, found, format!("a category or boolean attribute of {}: {names}", owner.name)))
             }
         }
     }

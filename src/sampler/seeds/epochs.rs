@@ -11,7 +11,6 @@ use super::classes::{ClassColumn, Grouped};
 use super::{Filter, Permutation};
 use crate::sampler::check_seeds;
 use crate::sampler::random::Key;
-use crate::sampler::steps::setting;
 use crate::snapshot::{Hit, Snapshot};
 use crate::{Error, Result};
 
@@ -186,7 +185,7 @@ impl Epochs {
     /// seeds of several types with one, or not as many classes as seeds; [`Error::Limit`] for more than 2³² seeds.
     pub fn new(snapshot: &Snapshot, seeds: Seeds, config: EpochConfig) -> Result<Self> {
         if config.batch == 0 {
-            return Err(setting("batch", "0 seeds".to_owned(), "at least 1".to_owned()));
+            return Err(Error::setting("batch", "0 seeds", "at least 1"));
         }
         let limit = |_| Error::Limit { what: "seeds".to_owned(), found: seeds.len() as u64, most: u32::MAX.into() };
         let len = u32::try_from(seeds.len()).map_err(limit)?;
@@ -213,7 +212,7 @@ impl Epochs {
     /// [`Error::Setting`] where `k` is not below `of`.
     pub fn shard(&self, k: u32, of: u32) -> Result<Self> {
         if k >= of {
-            return Err(setting("shard", format!("{k} of {of}"), "a number below that of shards".to_owned()));
+            return Err(Error::setting("shard", format!("{k} of {of}"), "a number below that of shards"));
         }
         Ok(Self { shard: (k.into(), of.into()), ..self.clone() })
     }
@@ -290,13 +289,13 @@ fn classes(snapshot: &Snapshot, seeds: &Seeds, len: u32, balance: &Balance) -> R
         Balance::Attribute(_) if len == 0 => Grouped::of(0, 0, |_| None),
         Balance::Attribute(name) => {
             let Some(node_type) = seeds.node_type() else {
-                return Err(setting("balance", "seeds of several types".to_owned(), "one, whose attribute it is".to_owned()));
+                return Err(Error::setting("balance", "seeds of several types", "one, whose attribute it is"));
             };
             let column = ClassColumn::of(snapshot, node_type, name, "balance")?;
             Grouped::of(column.count, len, |at| column.class(seeds.get(at as usize)?.node))
         }
         Balance::Classes(numbers) if numbers.len() != len as usize => {
-            return Err(setting("balance", format!("{} classes", numbers.len()), format!("{len}, one a seed")));
+            return Err(Error::setting("balance", format!("{} classes", numbers.len()), format!("{len}, one a seed")));
         }
         Balance::Classes(numbers) => {
             let mut known: Vec<u32> = numbers.iter().copied().filter(|&class| class != u32::MAX).collect();

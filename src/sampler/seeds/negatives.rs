@@ -8,10 +8,9 @@ use relata_schema::{AttributeId, Direction, NodeTypeId, RelationId};
 use serde::{Deserialize, Serialize};
 
 use super::classes::{ClassColumn, Grouped};
-use crate::Result;
 use crate::sampler::random::{Key, Random};
-use crate::sampler::steps::setting;
 use crate::snapshot::{Adjacency, Snapshot};
+use crate::{Error, Result};
 
 /// Candidates that are drawn for a negative before all are gone through: of nodes of which a tenth will do, one in a thousand
 /// negatives is left over then.
@@ -154,10 +153,10 @@ impl Negatives {
         let schema = snapshot.schema();
         let Some(relation) = schema.relations().get(config.relation.index()) else {
             let expected = format!("below {}, the number of relations of the schema", schema.relations().len());
-            return Err(setting("negatives.relation", format!("relation number {}", config.relation.0), expected));
+            return Err(Error::setting("negatives.relation", format!("relation number {}", config.relation.0), expected));
         };
         if config.per_positive == 0 {
-            return Err(setting("negatives.per_positive", "0".to_owned(), "at least 1".to_owned()));
+            return Err(Error::setting("negatives.per_positive", "0", "at least 1"));
         }
         let end = |other: Corrupt, direction| {
             if config.corrupt == other { Ok(None) } else { End::new(snapshot, &config, direction).map(Some) }
@@ -186,7 +185,7 @@ impl Negatives {
             for (node, (node_type, count)) in [source, target].into_iter().zip(counts) {
                 if node >= count {
                     let found = format!("node {node} of {}", self.snapshot.schema().node(node_type).name);
-                    return Err(setting("positives", found, format!("below {count}, the number of its nodes")));
+                    return Err(Error::setting("positives", found, format!("below {count}, the number of its nodes")));
                 }
             }
         }
@@ -258,7 +257,7 @@ impl End {
         };
         let mut end = Self { node_type, direction, count, alike, sums: Vec::new() };
         if let EndWeight::Degree { power } = config.by {
-            let wrong = |found: String| setting("negatives.by.power", found, "a finite number from 0".to_owned());
+            let wrong = |found: String| Error::setting("negatives.by.power", found, "a finite number from 0");
             if !power.is_finite() || power < 0.0 {
                 return Err(wrong(power.to_string()));
             }

@@ -119,17 +119,19 @@ impl PathQuery {
     }
 
     fn check(&self, snapshot: &Snapshot, relations: &[RelationId]) -> Result<()> {
-        let setting =
-            |setting: &str, found: String, expected: String| Err(Error::Setting { setting: setting.to_owned(), found, expected });
         let schema = snapshot.schema();
         if !(1..=MOST_PATH_HOPS).contains(&self.most_hops) {
-            return setting("hops", self.most_hops.to_string(), format!("1 to {MOST_PATH_HOPS}"));
+            return Err(Error::setting("hops", self.most_hops.to_string(), format!("1 to {MOST_PATH_HOPS}")));
         }
         if !(1..=MOST_PATHS).contains(&self.count) {
-            return setting("paths", self.count.to_string(), format!("1 to {MOST_PATHS}"));
+            return Err(Error::setting("paths", self.count.to_string(), format!("1 to {MOST_PATHS}")));
         }
         if let Some(unknown) = relations.iter().find(|id| id.index() >= schema.relations().len()) {
-            return setting("relation", format!("number {}", unknown.0), format!("one of the {}", schema.relations().len()));
+            return Err(Error::setting(
+                "relation",
+                format!("number {}", unknown.0),
+                format!("one of the {}", schema.relations().len()),
+            ));
         }
         let type_of = |end: PathEnd| match end {
             PathEnd::Node(hit) => hit.node_type,
@@ -138,17 +140,21 @@ impl PathQuery {
         for end in [PathEnd::Node(self.from), self.to] {
             let node_type = type_of(end);
             if node_type.index() >= schema.node_types().len() {
-                return setting(
+                return Err(Error::setting(
                     "node type",
                     format!("number {}", node_type.0),
                     format!("one of the {}", schema.node_types().len()),
-                );
+                ));
             }
             if let PathEnd::Node(hit) = end
                 && hit.node >= snapshot.node_count(hit.node_type)
             {
                 let count = snapshot.node_count(hit.node_type);
-                return setting("node", hit.node.to_string(), format!("a {} below {count}", schema.node(node_type).name));
+                return Err(Error::setting(
+                    "node",
+                    hit.node.to_string(),
+                    format!("a {} below {count}", schema.node(node_type).name),
+                ));
             }
         }
         self.weight.as_ref().map_or(Ok(()), |weight| weight.check(snapshot, relations))

@@ -14,8 +14,8 @@ use rayon::prelude::*;
 use relata_schema::{NodeTypeId, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::snapshot::Snapshot;
+use crate::{Error, Result};
 
 /// A query on the attributes of one node type: `biotype = protein_coding and (length > 1000 or symbol is missing)`.
 ///
@@ -67,7 +67,7 @@ impl Filter {
     pub fn parse(schema: &Schema, node_type: NodeTypeId, text: &str) -> Result<Self> {
         let Some(owner) = schema.node_types().get(node_type.index()) else {
             let expected = format!("below {}, the number of node types", schema.node_types().len());
-            return Err(crate::sampler::steps::setting("filter", format!("node type number {}", node_type.0), expected));
+            return Err(Error::setting("filter", format!("node type number {}", node_type.0), expected));
         };
         parse::parse(schema, node_type, text)?;
         Ok(Self { node_type: owner.name.clone(), text: text.to_owned() })
