@@ -13,6 +13,8 @@ mod path;
 mod repair;
 mod sample;
 mod snapshot;
+#[cfg(test)]
+mod testing;
 mod train;
 
 use std::path::PathBuf;

@@ -101,17 +101,11 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{Schema, Value};
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::arguments;
 
     /// One cell expresses the first two of four genes, the third of which is of the same biotype as the first.
     fn store() -> tempfile::TempDir {
@@ -130,8 +124,7 @@ mod tests {
     }
 
     fn run(store: &tempfile::TempDir, more: &[&str]) -> anyhow::Result<()> {
-        let start = ["negatives", "--store", store.path().to_str().unwrap(), "--quiet"];
-        Cli::try_parse_from(start.iter().chain(more))?.args.run()
+        arguments::<Args>(store.path(), &[&["--quiet"], more].concat())?.run()
     }
 
     #[test]

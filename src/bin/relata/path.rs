@@ -213,18 +213,12 @@ impl<'s> Named<'s> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
     use serde_json::Value;
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::arguments;
 
     /// Cell `c1` expresses genes `g1` and `g2`, `c2` expresses `g2`; `g1` interacts with `g3`. A gene and a cell are `same`.
     fn store() -> tempfile::TempDir {
@@ -249,8 +243,7 @@ mod tests {
     }
 
     fn args(store: &tempfile::TempDir, more: &[&str]) -> Args {
-        let store = store.path().to_str().unwrap();
-        Cli::try_parse_from(["path", "--store", store].iter().chain(more)).unwrap_or_else(|error| panic!("{error}")).args
+        arguments(store.path(), more).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn shown(store: &tempfile::TempDir, more: &[&str]) -> String {

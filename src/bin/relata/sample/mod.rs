@@ -154,18 +154,12 @@ mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
-    use clap::Parser;
     use relata::snapshot::{EdgeData, SnapshotWriter};
     use relata_schema::{EdgeValue, Schema};
     use serde_json::Value;
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::arguments;
 
     /// Cell `c1` expresses genes `g1` and `g2`, `c2` expresses `g2`; `g1` interacts with `g2`, by a named method.
     fn store() -> tempfile::TempDir {
@@ -190,8 +184,7 @@ mod tests {
     }
 
     fn args(store: &tempfile::TempDir, more: &[&str]) -> Args {
-        let start = ["sample", "--store", store.path().to_str().unwrap()];
-        Cli::parse_from(start.into_iter().chain(more.iter().copied())).args
+        arguments(store.path(), more).unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
@@ -351,8 +344,8 @@ mod tests {
         let refused = args(&store, &[&sample[..], &["--all"]].concat()).run().unwrap_err().to_string();
         assert!(refused.contains("found no `time` of 1 of 4 seeds, the first `c4`"), "{refused}");
         for more in [["--cutoff", "3"], ["--batch", "2"]] {
-            let start = ["sample", "--store", "x", "--out", "x", "--all"];
-            assert!(Cli::try_parse_from(start.into_iter().chain(sample).chain(more)).is_err(), "{more:?}");
+            let more = [&["--out", "x", "--all"], &sample[..], &more].concat();
+            assert!(arguments::<Args>(store.path(), &more).is_err(), "{more:?}");
         }
     }
 
@@ -383,8 +376,7 @@ mod tests {
             let out = store.path().join(part);
             let more =
                 ["--task", task.to_str().unwrap(), "--fold", "1", "--part", part, "--out", out.to_str().unwrap(), "--quiet"];
-            let start = ["sample", "--store", store.path().to_str().unwrap(), "--walk", "neighbour", "--fanout", "99"];
-            Cli::parse_from(start.into_iter().chain(more)).args.run().unwrap();
+            args(&store, &[&["--walk", "neighbour", "--fanout", "99"], &more[..]].concat()).run().unwrap();
             let file = std::fs::File::open(out.join("part-00000.arrow")).unwrap();
             let batches: Vec<_> = arrow_ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect();
             let mut seen = 0;
