@@ -26,7 +26,6 @@
 //! positives are asked for, not on threads. Memory is that of [`Negatives`], some megabytes of rows, and for positives by lot 8
 //! bytes each.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ use relata_schema::NodeTypeId;
 use super::edges::each_batch;
 use super::output::Output;
 use super::parquet::refused;
-use super::table::TableWriter;
+use super::table::{TableWriter, metadata};
 use super::{Exported, Options, TableFormat};
 use crate::sampler::random::Key;
 use crate::sampler::{NegativeConfig, Negatives};
@@ -124,18 +123,13 @@ impl Pairs {
         if self.with_keys {
             fields.extend(["source_key", "target_key"].map(|name| column(name, DataType::Utf8)));
         }
-        let metadata: HashMap<String, String> = [
-            ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("snapshot", self.snapshot.id().to_string()),
+        let said = [
             ("relation", self.snapshot.schema().relation_title(config.relation)),
             ("negatives", serde_json::to_string(config).expect("numbers and texts are JSON")),
             ("draw", self.draw.to_string()),
             ("positives", positives.to_string()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (format!("relata.{name}"), value))
-        .collect();
-        Arc::new(ArrowSchema::new_with_metadata(fields, metadata))
+        ];
+        Arc::new(ArrowSchema::new_with_metadata(fields, metadata(&self.snapshot, said)))
     }
 }
 
@@ -280,7 +274,7 @@ fn keys_of(snapshot: &Snapshot, node_type: NodeTypeId, nodes: &[u32]) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
     use std::fs::{self, File};
 
     use arrow_array::cast::AsArray;

@@ -1,5 +1,6 @@
 //! A file of rows: Arrow IPC or Parquet.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::parquet::refused;
+use crate::snapshot::Snapshot;
 use crate::{Error, Result};
 
 /// Bytes of a row group, at most: it is held in memory until it is whole.
@@ -40,6 +42,12 @@ impl TableFormat {
         let extension = path.extension()?.to_str()?;
         [Self::Arrow, Self::Parquet].into_iter().find(|format| format.name() == extension)
     }
+}
+
+/// What a table's schema says of where it comes from: this program's version, the snapshot, and more, each as `relata.NAME`.
+pub(super) fn metadata<'n>(snapshot: &Snapshot, more: impl IntoIterator<Item = (&'n str, String)>) -> HashMap<String, String> {
+    let all = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("snapshot", snapshot.id().to_string())];
+    all.into_iter().chain(more).map(|(name, value)| (format!("relata.{name}"), value)).collect()
 }
 
 /// A table's file that is being written, some rows at a time.

@@ -410,17 +410,15 @@ fn metadata(snapshot: &Snapshot, config: &SamplerConfig, draw: u64) -> HashMap<S
     let schema = snapshot.schema();
     let json = |value: serde_json::Result<String>| value.expect("numbers and texts are JSON");
     let (node_types, relations) = titles(schema);
-    [
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("snapshot", snapshot.id().to_string()),
-        ("sampler", json(serde_json::to_string(config))),
-        ("draw", draw.to_string()),
-        ("node_types", json(serde_json::to_string(&node_types))),
-        ("relations", json(serde_json::to_string(&relations))),
-    ]
-    .into_iter()
-    .map(|(name, value)| (format!("relata.{name}"), value))
-    .collect()
+    crate::export::table::metadata(
+        snapshot,
+        [
+            ("sampler", json(serde_json::to_string(config))),
+            ("draw", draw.to_string()),
+            ("node_types", json(serde_json::to_string(&node_types))),
+            ("relations", json(serde_json::to_string(&relations))),
+        ],
+    )
 }
 
 /// The names of node types and relations, by their numbers.
