@@ -117,6 +117,13 @@ pub struct Retrieval {
     pub rows: u32,
 }
 
+impl Retrieval {
+    /// Walks from each seed, where nothing else is asked for.
+    pub const WALKS: u32 = 1000;
+    /// Steps of a walk, where nothing else is asked for.
+    pub const STEPS: u32 = 20;
+}
+
 /// Tokens that a row costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

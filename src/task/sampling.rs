@@ -63,8 +63,8 @@ impl Default for ContextConfig {
             missing_time: MissingTime::default(),
             time_of: BTreeMap::new(),
             retrieve: None,
-            retrieve_walks: 1000,
-            retrieve_steps: 20,
+            retrieve_walks: Retrieval::WALKS,
+            retrieve_steps: Retrieval::STEPS,
         }
     }
 }
