@@ -124,6 +124,11 @@ impl Relation {
         self.near(direction.reverse())
     }
 
+    /// The directions in which it is walked: a symmetric relation has one, with all of a node's edges.
+    pub fn directions(&self) -> &'static [Direction] {
+        if self.symmetric { &[Direction::Outgoing] } else { &Direction::BOTH }
+    }
+
     /// The direction that leads up the hierarchy, if the relation is a step of it.
     pub fn up(&self) -> Option<Direction> {
         self.contains.map(|container| match container {

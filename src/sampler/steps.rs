@@ -154,18 +154,15 @@ impl Steps {
 }
 
 /// The steps that a relation allows: two, or one if it is symmetric.
-fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> + use<> {
+fn steps_of(schema: &Schema, id: RelationId) -> impl Iterator<Item = Step> {
     let relation = schema.edge(id);
     let is_timed = has_times(relation);
-    let (symmetric, fars) = (relation.symmetric, Direction::BOTH.map(|direction| relation.far(direction)));
-    let up = relation.up();
-    let directions = Direction::BOTH.into_iter().zip(fars).take(if symmetric { 1 } else { 2 });
-    directions.map(move |(direction, far)| Step {
+    relation.directions().iter().map(move |&direction| Step {
         relation: id,
         direction,
-        back: if symmetric { direction } else { direction.reverse() },
-        far,
-        up,
+        back: if relation.symmetric { direction } else { direction.reverse() },
+        far: relation.far(direction),
+        up: relation.up(),
         most: Vec::new(),
         choice: Chosen::Uniform,
         is_timed,

@@ -48,10 +48,8 @@ struct Degree<'s> {
 pub fn ways(schema: &Schema, node_type: NodeTypeId) -> impl Iterator<Item = (RelationId, Direction)> + '_ {
     schema.relation_ids().flat_map(move |id| {
         let relation = schema.edge(id);
-        let leaves = move |direction: &Direction| {
-            relation.near(*direction) == node_type && !(relation.symmetric && *direction == Direction::Incoming)
-        };
-        Direction::BOTH.into_iter().filter(leaves).map(move |direction| (id, direction))
+        let leaves = move |direction: &Direction| relation.near(*direction) == node_type;
+        relation.directions().iter().copied().filter(leaves).map(move |direction| (id, direction))
     })
 }
 

@@ -195,7 +195,8 @@ fn draw(snapshot: &Snapshot, question: &SubgraphQuestion, seeds: &[Hit]) -> Resu
     let possible = between(snapshot, &drawn, &config.relations);
     if possible > MOST_EDGES {
         let message = format!(
-            "listed: the nodes of the subgraph have {possible} edges to look at, expected at most {MOST_EDGES}; ask for fewer hops,              a smaller fanout, fewer seeds, or name the relations to follow"
+            "listed: the nodes of the subgraph have {possible} edges to look at, expected at most {MOST_EDGES}; \
+             ask for fewer hops, a smaller fanout, fewer seeds, or name the relations to follow"
         );
         return Err(ApiError::bad_field("listed", message));
     }
@@ -210,8 +211,11 @@ fn between(snapshot: &Snapshot, drawn: &Subgraph, relations: &[RelationId]) -> u
         let adjacency = snapshot.adjacency(relation, direction);
         drawn.nodes.iter().filter(|node| node.node_type == near).map(|node| adjacency.degree(node.node)).sum()
     };
-    let ends = |&relation: &RelationId| Direction::BOTH.map(|direction| edges(relation, direction)).into_iter().min();
-    relations.iter().filter_map(ends).sum()
+    let least = |&relation: &RelationId| {
+        let ends = schema.edge(relation).directions().iter().map(|&direction| edges(relation, direction));
+        ends.min().unwrap_or_default()
+    };
+    relations.iter().map(least).sum()
 }
 
 /// How many edges a node draws at most.

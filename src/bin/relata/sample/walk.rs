@@ -44,10 +44,10 @@ pub struct WalkArgs {
     #[arg(long, value_name = "ROWS")]
     retrieve: Option<u32>,
     /// Random walks for that
-    #[arg(long, default_value_t = 1000, requires = "retrieve")]
+    #[arg(long, default_value_t = Retrieval::WALKS, requires = "retrieve")]
     retrieve_walks: u32,
     /// Steps of each of them
-    #[arg(long, default_value_t = 20, requires = "retrieve")]
+    #[arg(long, default_value_t = Retrieval::STEPS, requires = "retrieve")]
     retrieve_steps: u32,
     /// Relations to follow, by name [default: all]
     #[arg(long, value_delimiter = ',')]
@@ -257,14 +257,13 @@ fn directed_fanouts(schema: &Schema, text: &str, hops: usize) -> anyhow::Result<
         fanouts = vec![fanout; hops];
     }
     ensure!(fanouts.len() == hops, "found {} numbers, expected one, or {hops}: one a hop", fanouts.len());
-    let (name, ways) = match relation.trim().split_at_checked(1) {
-        Some(("<", name)) => (name, &[Direction::Incoming][..]),
-        Some((">", name)) => (name, &[Direction::Outgoing][..]),
-        _ => (relation.trim(), &Direction::BOTH[..]),
+    let (name, way) = match relation.trim().split_at_checked(1) {
+        Some(("<", name)) => (name, Some(&[Direction::Incoming][..])),
+        Some((">", name)) => (name, Some(&[Direction::Outgoing][..])),
+        _ => (relation.trim(), None),
     };
     let relation = schema.relation(name)?;
-    // A symmetric relation has one direction, whichever is named.
-    let ways = if schema.edge(relation).symmetric { &ways[..1] } else { ways };
+    let ways = way.unwrap_or_else(|| schema.edge(relation).directions());
     Ok(ways.iter().map(|&direction| (relation, direction, fanouts.clone())).collect())
 }
 

@@ -202,10 +202,9 @@ impl Parser<'_> {
         }
     }
 
-    /// Which ways a relation leads from a node of the type; a symmetric one is stored one way, with all of a node's edges.
+    /// Which ways a relation leads from a node of the type.
     fn directions(&self, relation: &Relation) -> Vec<Direction> {
-        let ways = if relation.symmetric { &Direction::BOTH[..1] } else { &Direction::BOTH[..] };
-        ways.iter().copied().filter(|&way| relation.near(way) == self.node_type).collect()
+        relation.directions().iter().copied().filter(|&way| relation.near(way) == self.node_type).collect()
     }
 
     fn question(&mut self, subject: &Subject, name: &str) -> Result<Question> {

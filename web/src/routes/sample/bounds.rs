@@ -132,10 +132,11 @@ fn induced(snapshot: &Snapshot, config: &SamplerConfig, nodes: &[u64]) -> u64 {
     let is_hierarchy = matches!(config.walk, Walk::Hierarchy { .. });
     let is_walked = |relation: &&RelationId| !is_hierarchy || schema.edge(**relation).up().is_some();
     let end = |relation, direction| richest(snapshot, (relation, direction), nodes[near(schema, relation, direction).index()]);
-    let edges = config.relations.iter().filter(is_walked).map(|&relation| {
-        let outgoing = end(relation, Direction::Outgoing);
-        if schema.edge(relation).symmetric { outgoing } else { outgoing.min(end(relation, Direction::Incoming)) }
-    });
+    let least = |&relation: &RelationId| {
+        let ends = schema.edge(relation).directions().iter().map(|&direction| end(relation, direction));
+        ends.min().unwrap_or_default()
+    };
+    let edges = config.relations.iter().filter(is_walked).map(least);
     edges.fold(0, u64::saturating_add)
 }
 

@@ -2,7 +2,7 @@
 
 use relata::sampler::{Choice, Costs, Listed, Retrieval, SamplerConfig, Walk};
 use relata::snapshot::Snapshot;
-use relata_schema::{Direction, Schema};
+use relata_schema::Schema;
 
 use super::question::{SampleQuestion, WalkName};
 use crate::ApiError;
@@ -101,10 +101,9 @@ impl SampleQuestion {
     pub fn config(&self, snapshot: &Snapshot) -> Result<SamplerConfig, ApiError> {
         let schema = snapshot.schema();
         let relations = relations(snapshot, self.relations.as_deref())?;
-        let default = Retrieval { walks: 1000, steps: 20, rows: 0 };
         let retrieval = self.retrieve.map(|rows| Retrieval {
-            walks: self.retrieve_walks.unwrap_or(default.walks),
-            steps: self.retrieve_steps.unwrap_or(default.steps),
+            walks: self.retrieve_walks.unwrap_or(Retrieval::WALKS),
+            steps: self.retrieve_steps.unwrap_or(Retrieval::STEPS),
             rows,
         });
         let own = self.cutoffs.iter().flatten().max().copied();
@@ -127,9 +126,8 @@ impl SampleQuestion {
             WalkName::Neighbour => {
                 let mut fanout_of = Vec::new();
                 for (relation, fanouts) in of_relations(schema, "fanout_of", &self.fanout_of, |_, fanouts| Ok(fanouts.clone()))? {
-                    // A symmetric relation has one direction.
-                    let ways = if schema.edge(relation).symmetric { &Direction::BOTH[..1] } else { &Direction::BOTH[..] };
-                    fanout_of.extend(ways.iter().map(|&direction| (relation, direction, fanouts.clone())));
+                    let ways = schema.edge(relation).directions().iter();
+                    fanout_of.extend(ways.map(|&direction| (relation, direction, fanouts.clone())));
                 }
                 Walk::Neighbour { fanouts: self.fanouts.clone().unwrap_or(vec![10, 10]), fanout_of }
             }
