@@ -23,6 +23,9 @@ const TOGETHER: u32 = 64;
 /// Walks that a thread takes at a time.
 const A_TIME: u32 = 512;
 
+/// Ways from a type that are looked at together, at most.
+const FEW_WAYS: u32 = 64;
+
 /// Edges that are tried at a node by lot before all that may be taken are listed.
 const TRIES: usize = 8;
 
@@ -79,14 +82,34 @@ struct Way<'s> {
     step: u32,
 }
 
+impl Way<'_> {
+    /// The position of one of a node's edges by lot, all of which may be taken, if it has one.
+    #[inline(always)]
+    fn edge(&self, wanderer: &Wanderer) -> Option<usize> {
+        let Range { start, end } = self.row(wanderer.node);
+        (start < end).then(|| (start + split(wanderer.rest, end - start).0) as usize)
+    }
+
+    /// The positions of a node's edges, as the snapshot has them.
+    #[inline(always)]
+    fn row(&self, node: u32) -> Range<u64> {
+        match self.adjacency.offsets.get(node as usize..node as usize + 2) {
+            Some(&[start, end]) => start..end,
+            _ => 0..0,
+        }
+    }
+}
+
 /// No way's number.
 const NO_WAY: u32 = u32::MAX;
 
-/// The ways from a type: the first of them ([`NO_WAY`] if there is none), and how many there are.
+/// The ways from a type: the first of them ([`NO_WAY`] if there is none), how many there are, and whether those of a node that
+/// have edges are found at once: they are few, and of all of them all edges may be taken.
 #[derive(Clone, Copy)]
 struct Ways {
     first: u32,
     count: u32,
+    is_free: bool,
 }
 
 /// Random walks from a seed.
@@ -108,17 +131,22 @@ impl<'g, 's> Wander<'g, 's> {
             let Adjacency { offsets, targets, .. } = graph.lanes[step].adjacency;
             offsets.len() > 1 && !targets.is_empty()
         };
+        let is_free = |&step: &usize| {
+            let lane = &graph.lanes[step];
+            lane.is_plain(last) && (last.is_none() || !lane.step.is_timed)
+        };
         let (mut numbers, mut of) = (Vec::new(), Vec::new());
         for node_type in (0..graph.counts.len()).map(|id| NodeTypeId(id as u16)) {
             let first = numbers.len();
             numbers.extend(graph.steps.of(node_type).filter(has_edges));
             let count = (numbers.len() - first) as u32;
-            of.push(Ways { first: if count == 0 { NO_WAY } else { first as u32 }, count });
+            let is_free = count <= FEW_WAYS && numbers[first..].iter().all(is_free);
+            of.push(Ways { first: if count == 0 { NO_WAY } else { first as u32 }, count, is_free });
         }
         let way = |&step: &usize| {
             let lane = &graph.lanes[step];
             let far = lane.step.far;
-            let is_free = lane.is_plain(last) && (last.is_none() || !lane.step.is_timed);
+            let is_free = is_free(&step);
             Way { adjacency: lane.adjacency, next: of[far.index()], far, last_far: lane.last_far, is_free, step: step as u32 }
         };
         let ways = numbers.iter().map(way).collect();
@@ -162,16 +190,14 @@ impl<'g, 's> Wander<'g, 's> {
     /// is another's turn, so that each way that has some is equally likely.
     #[inline(always)]
     fn choose(&self, wanderer: &mut Wanderer) {
-        let at = wanderer.node as usize;
-        if let Some(way) = self.ways.get(wanderer.way as usize)
-            && way.is_free
-            && let Some([start, end]) = way.adjacency.offsets.get(at..at + 2)
-            && start < end
-        {
-            wanderer.position = (start + split(wanderer.rest, end - start).0) as usize;
-            return prefetch(way.adjacency.targets, wanderer.position);
+        let free = self.ways.get(wanderer.way as usize).filter(|way| way.is_free);
+        match free.and_then(|way| Some((way, way.edge(wanderer)?))) {
+            Some((way, position)) => {
+                wanderer.position = position;
+                prefetch(way.adjacency.targets, position);
+            }
+            None => self.choose_other(wanderer),
         }
-        self.choose_other(wanderer);
     }
 
     /// The same where the way has no edges, or not all of them may be taken.
@@ -181,6 +207,9 @@ impl<'g, 's> Wander<'g, 's> {
         wanderer.position = usize::MAX;
         if ways.count == 0 {
             return;
+        }
+        if ways.is_free {
+            return self.choose_having(wanderer, ways);
         }
         for _ in 0..TRIES {
             if let Some(position) = self.edge(wanderer) {
@@ -202,7 +231,26 @@ impl<'g, 's> Wander<'g, 's> {
         }
     }
 
+    /// The same among the ways that have edges.
+    #[inline(always)]
+    fn choose_having(&self, wanderer: &mut Wanderer, Ways { first, count, .. }: Ways) {
+        // Which of them have edges is not foreseeable: so each is written down, and the next written over it.
+        let (mut having, mut end) = ([0; FEW_WAYS as usize + 1], 0);
+        for (number, way) in (first..).zip(&self.ways[first as usize..(first + count) as usize]) {
+            having[end] = number;
+            end += usize::from(!way.row(wanderer.node).is_empty());
+        }
+        let (at, rest) = split(wanderer.random.word(), end as u64);
+        if end > 0 {
+            (wanderer.way, wanderer.rest) = (having[at as usize], rest);
+            let way = &self.ways[wanderer.way as usize];
+            wanderer.position = way.edge(wanderer).unwrap_or(usize::MAX);
+            prefetch(way.adjacency.targets, wanderer.position);
+        }
+    }
+
     /// An edge of the way by lot, if it has one that may be taken.
+    #[inline(never)]
     fn edge(&self, wanderer: &mut Wanderer) -> Option<usize> {
         let (way, node) = (&self.ways[wanderer.way as usize], wanderer.node);
         let step = way.step as usize;
