@@ -24,6 +24,9 @@ pub(super) trait Vector: Copy {
     /// `self × by + plus`, in one rounding where the processor can.
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
+    unsafe fn min(self, other: Self) -> Self;
+    unsafe fn div(self, by: Self) -> Self;
+    unsafe fn sqrt(self) -> Self;
     /// The numbers whose bit is set in `mask`, of the others `other`'s.
     unsafe fn keep(self, mask: u16, other: Self) -> Self;
     /// `self × 2^n`, where `n` are whole numbers from -126 to 127 plus 1.5 × 2^23, so that their lowest bits are `n`.
@@ -138,6 +141,18 @@ impl Vector for __m512 {
         unsafe { _mm512_max_ps(self, other) }
     }
     #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        unsafe { _mm512_min_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn div(self, by: Self) -> Self {
+        unsafe { _mm512_div_ps(self, by) }
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        unsafe { _mm512_sqrt_ps(self) }
+    }
+    #[inline(always)]
     unsafe fn keep(self, mask: u16, other: Self) -> Self {
         unsafe { _mm512_mask_blend_ps(mask, other, self) }
     }
@@ -241,6 +256,18 @@ impl Vector for [__m256; 2] {
         unsafe { [_mm256_max_ps(self[0], other[0]), _mm256_max_ps(self[1], other[1])] }
     }
     #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        unsafe { [_mm256_min_ps(self[0], other[0]), _mm256_min_ps(self[1], other[1])] }
+    }
+    #[inline(always)]
+    unsafe fn div(self, by: Self) -> Self {
+        unsafe { [_mm256_div_ps(self[0], by[0]), _mm256_div_ps(self[1], by[1])] }
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        unsafe { self.map(|half| _mm256_sqrt_ps(half)) }
+    }
+    #[inline(always)]
     unsafe fn keep(self, mask: u16, other: Self) -> Self {
         unsafe {
             let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
@@ -321,6 +348,18 @@ impl Vector for [f32; LANES] {
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
         std::array::from_fn(|at| if self[at] > other[at] { self[at] } else { other[at] })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        std::array::from_fn(|at| if self[at] < other[at] { self[at] } else { other[at] })
+    }
+    #[inline(always)]
+    unsafe fn div(self, by: Self) -> Self {
+        std::array::from_fn(|at| self[at] / by[at])
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        self.map(f32::sqrt)
     }
     #[inline(always)]
     unsafe fn keep(self, mask: u16, other: Self) -> Self {

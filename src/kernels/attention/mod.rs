@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use self::backward::Backward;
 use self::forward::Forward;
-use super::Pattern;
+use super::{Pattern, Shared};
 use super::pattern::{Group, Segment, Span};
 use super::vector::{LANES, Vector, dispatch};
 
@@ -243,14 +243,6 @@ unsafe fn to_rows<V: Vector, const W: usize>(columns: *const [V; W], stride: usi
         }
     }
 }
-
-/// Memory that several threads write to, each in places of its own.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks write to the rows of their segment and the columns of their head, which no other task has.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
 
 /// A task's memory, kept for the thread's next one.
 #[derive(Default)]
