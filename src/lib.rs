@@ -6,8 +6,8 @@
 //! * [`store`]: what was loaded, in sled; [`snapshot`]: an immutable, memory-mapped copy to read fast;
 //!   [`edit`]: changes of people's own, as lines of JSON.
 //! * [`sampler`]: subgraphs around seed nodes; [`task`]: what is to be learnt, on which split.
-//! * `tokens`, `model`, `train`, `baselines` (feature `train`): from subgraphs to a trained
-//!   relational transformer, and the plain models beside it.
+//! * `kernels`, `tokens`, `model`, `train`, `baselines` (feature `train`): from subgraphs to a trained relational
+//!   transformer, and the plain models beside it; `kernels` is the arithmetic, by itself.
 //! * [`embedding`]: what a model thinks of each node, on the disk, and its nearest neighbours; `layout` (feature
 //!   `train`): a picture of it for the eye.
 //! * `export` (feature `export`): a snapshot, and subgraphs of it, in the formats of other programs.
@@ -23,6 +23,8 @@ pub mod embedding;
 mod error;
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "train")]
+pub mod kernels;
 #[cfg(feature = "train")]
 pub mod layout;
 mod memory;

@@ -274,11 +274,12 @@ impl AttentionLayer<'_> {
         // Values of states as they are want them beside their norms.
         let mut key_states = Buffer::of(if self.key_norm.is_some() { keys * width } else { 0 });
         let to = Shared(gradients.states.as_mut_ptr());
-        if reach.kept.count() == reach.inputs {
-            gradients.states.copy_from_slice(grad);
-        } else {
-            for (at, row) in reach.kept.iter().enumerate() {
-                gradients.states[row * width..(row + 1) * width].copy_from_slice(&grad[at * width..(at + 1) * width]);
+        match &reach.kept {
+            Rows::First(count) => gradients.states[..count * width].copy_from_slice(grad),
+            Rows::These(kept) => {
+                for (grad, &row) in grad.chunks_exact(width).zip(kept) {
+                    gradients.states[row as usize * width..][..width].copy_from_slice(grad);
+                }
             }
         }
         let back = |grad: &[f32], weight: &[f32], to: &mut [f32], adds: bool| {

@@ -58,6 +58,9 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// Queries of a group, at most.
+    pub const GROUP: usize = LANES;
+
     /// How many queries there are.
     pub fn queries(&self) -> usize {
         self.visible.len()

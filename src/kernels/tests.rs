@@ -110,8 +110,7 @@ fn reach(random: &mut Random) -> Reach {
         let all = Rows::First(inputs);
         (all.clone(), all.clone(), all.clone(), all)
     } else {
-        let mut kept = places(random, inputs);
-        kept.sort_unstable();
+        let kept = places(random, inputs);
         let at = places(random, kept.len());
         let queries = at.iter().map(|&at| kept[at as usize]).collect();
         let keys = places(random, inputs);

@@ -2,32 +2,49 @@ use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Tensor, activation};
 
+use super::fused::{self, FeedForwardOptions, FeedForwardWeights};
 use super::init::Initializer;
 
-/// Norm, and SwiGLU: `(silu(x G) ⊙ x U) D`.
+/// Norm, and SwiGLU: `(silu(x G) ⊙ x U) D`; added to what goes in.
 #[derive(Module, Debug)]
 pub(super) struct FeedForward {
     norm: RmsNorm,
     gate: Linear,
     up: Linear,
     down: Linear,
+    /// Whether the way back computes again what lies between: half of the layer's products, for much of its memory.
+    recomputes: bool,
+    /// Made of the backend's operations though there are kernels.
+    pub(super) is_dense: bool,
 }
 
 impl FeedForward {
-    pub(super) fn new(width: usize, hidden: usize, init: &mut Initializer<'_>) -> Self {
+    pub(super) fn new(width: usize, hidden: usize, epsilon: f64, recomputes: bool, init: &mut Initializer<'_>) -> Self {
         Self {
-            norm: init.norm(width),
+            norm: init.norm(width, epsilon),
             gate: init.linear(width, hidden, 1.0),
             up: init.linear(width, hidden, 1.0),
             down: init.linear(hidden, width, 0.5),
+            recomputes,
+            is_dense: false,
         }
     }
 
     /// # Shapes
-    /// `[states, width]` to the same: what is to be added.
+    /// `[states, width]` to the same.
     pub(super) fn forward(&self, states: Tensor<2>) -> Tensor<2> {
-        let normed = self.norm.forward(states);
+        if fused::is_fused(&states) && !self.is_dense {
+            let options = FeedForwardOptions { epsilon: self.norm.epsilon as f32, recomputes: self.recomputes };
+            let weights = FeedForwardWeights {
+                gate: self.gate.weight.val().into_dispatch(),
+                up: self.up.weight.val().into_dispatch(),
+                down: self.down.weight.val().into_dispatch(),
+                gamma: self.norm.gamma.val().into_dispatch(),
+            };
+            return fused::feed_forward(states, weights, options);
+        }
+        let normed = self.norm.forward(states.clone());
         let gate = activation::silu(self.gate.forward(normed.clone()));
-        self.down.forward(gate * self.up.forward(normed))
+        states + self.down.forward(gate * self.up.forward(normed))
     }
 }

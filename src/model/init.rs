@@ -47,8 +47,8 @@ impl<'d> Initializer<'d> {
         Linear { weight: self.given([width, width], values), bias: None }
     }
 
-    pub(super) fn norm(&self, width: usize) -> RmsNorm {
-        RmsNormConfig::new(width).init(self.device)
+    pub(super) fn norm(&self, width: usize, epsilon: f64) -> RmsNorm {
+        RmsNormConfig::new(width).with_epsilon(epsilon).init(self.device)
     }
 }
 

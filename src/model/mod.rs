@@ -8,8 +8,10 @@
 //! **Invariant:** a model sees tensors and places, never nodes, keys or files.
 
 mod attention;
+mod dense;
 mod embedding;
 mod feed_forward;
+mod fused;
 mod init;
 mod transformer;
 

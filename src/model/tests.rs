@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
 use burn_store::ModuleSnapshot;
 
 use super::{RelationalTransformer, Shape, floats};
@@ -69,6 +71,7 @@ struct Plain {
     weights: HashMap<String, Vec<f64>>,
     width: usize,
     heads: usize,
+    config: ModelConfig,
 }
 
 impl Plain {
@@ -83,7 +86,7 @@ impl Plain {
                 (tensor.name.clone(), numbers.into_iter().map(f64::from).collect())
             })
             .collect();
-        Self { weights, width: shape.config.width, heads: shape.config.heads }
+        Self { weights, width: shape.config.width, heads: shape.config.heads, config: shape.config.clone() }
     }
 
     fn get(&self, name: &str) -> &[f64] {
@@ -141,19 +144,25 @@ impl Plain {
     }
 
     fn attention(&self, name: &str, kind: AttentionKind, context: &Context, states: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let config = &self.config;
         let normed: Vec<Vec<f64>> = states.iter().map(|x| self.norm(&format!("{name}.norm.gamma"), x)).collect();
-        let project = |part: &str| -> Vec<Vec<f64>> {
-            match part {
-                "query" => normed.clone(),
-                "key" => states.iter().map(|x| self.norm(&format!("{name}.key_norm.gamma"), x)).collect(),
-                _ => states.to_vec(),
-            }
-            .iter()
-            .map(|x| self.linear(&format!("{name}.{part}.weight"), x))
-            .collect()
+        let key_normed: Vec<Vec<f64>> = match config.key_norm {
+            true => states.iter().map(|x| self.norm(&format!("{name}.key_norm.gamma"), x)).collect(),
+            false => normed.clone(),
         };
-        let (query, key, value) = (project("query"), project("key"), project("value"));
         let of_head = self.width / self.heads;
+        let project = |part: &str, of: &[Vec<f64>]| -> Vec<Vec<f64>> {
+            of.iter().map(|x| self.linear(&format!("{name}.{part}.weight"), x)).collect()
+        };
+        let by_head = |rows: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
+            let part = |part: &[f64]| -> Vec<f64> {
+                let rms = (part.iter().map(|x| x * x).sum::<f64>() / of_head as f64 + 1e-6).sqrt();
+                part.iter().map(|x| if config.qk_norm { x / rms } else { *x }).collect()
+            };
+            rows.iter().map(|row| row.chunks_exact(of_head).flat_map(part).collect()).collect()
+        };
+        let (query, key) = (by_head(project("query", &normed)), by_head(project("key", &key_normed)));
+        let value = project("value", if config.key_norm { states } else { &normed });
         (0..states.len())
             .map(|at| {
                 let seen: Vec<usize> = visible(context, at as u32, kind).into_iter().flatten().map(|key| key as usize).collect();
@@ -163,16 +172,27 @@ impl Plain {
                 let mut out = vec![0.0; self.width];
                 for head in 0..self.heads {
                     let part = head * of_head..(head + 1) * of_head;
+                    let mut factor = (of_head as f64).sqrt().recip();
+                    if config.log_scale {
+                        factor *= (seen.len() as f64).ln();
+                    }
+                    if config.head_scale {
+                        factor *= self.get(&format!("{name}.scales"))[head];
+                    }
                     let score = |other: usize| -> f64 {
                         let product: f64 =
                             query[at][part.clone()].iter().zip(&key[other][part.clone()]).map(|(q, k)| q * k).sum();
-                        (product / (of_head as f64).sqrt()).exp()
+                        (product * factor).exp()
                     };
                     let scores: Vec<f64> = seen.iter().map(|&other| score(other)).collect();
                     let total: f64 = scores.iter().sum();
                     for (score, &other) in scores.iter().zip(&seen) {
                         part.clone().for_each(|at| out[at] += score / total * value[other][at]);
                     }
+                }
+                if config.gate {
+                    let gate = self.linear(&format!("{name}.gate.weight"), &normed[at]);
+                    out.iter_mut().zip(gate).for_each(|(out, gate)| *out /= 1.0 + (-gate).exp());
                 }
                 let out = self.linear(&format!("{name}.output.weight"), &out);
                 states[at].iter().zip(out).map(|(x, out)| x + out).collect()
@@ -202,43 +222,118 @@ impl Plain {
     }
 }
 
-#[test]
-fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
-    use AttentionKind::{Column, Down, Full, Neighbour, Row, Up};
-    let all = [Column, Row, Neighbour, Up, Down, Full];
-    let device = Device::flex();
-    for round in 0..40 {
+/// A model of random blocks and options, and a batch for it.
+struct Case {
+    shape: Shape,
+    contexts: Vec<Context>,
+    reads: Vec<Vec<u32>>,
+    batch: Batch,
+}
+
+impl Case {
+    fn random(round: u64) -> Self {
+        use AttentionKind::{Column, Down, Full, Neighbour, Row, Up};
+        let all = [Column, Row, Neighbour, Up, Down, Full];
         let mut random = Key::new("model tests", round).random();
         // Few tokens and many heads take the projecting path, many tokens and one head the other.
         let (width, heads) = [(8, 4), (16, 1), (12, 2)][random.below(3) as usize];
         let blocks: Vec<Vec<AttentionKind>> =
             (0..1 + random.below(3)).map(|_| (0..1 + random.below(3)).map(|_| all[random.below(6) as usize]).collect()).collect();
-        let shape = shape(width, heads, blocks.clone());
-        let model = RelationalTransformer::new(&shape, None, round, &device);
-        let contexts: Vec<Context> = (0..1 + random.below(4)).map(|_| random_context(&mut random, 12)).collect();
-        let reads: Vec<Vec<u32>> =
-            contexts.iter().map(|context| (0..context.tokens.len() as u32).filter(|_| random.below(3) == 0).collect()).collect();
-        if reads.iter().all(Vec::is_empty) {
-            continue;
+        let mut shape = shape(width, heads, blocks.clone());
+        let config = &mut shape.config;
+        for option in
+            [&mut config.key_norm, &mut config.qk_norm, &mut config.log_scale, &mut config.head_scale, &mut config.gate]
+        {
+            *option = random.below(2) == 0;
         }
+        config.recompute = random.below(2) == 0;
+        let contexts: Vec<Context> = (0..1 + random.below(4)).map(|_| random_context(&mut random, 12)).collect();
+        let reads: Vec<Vec<u32>> = contexts
+            .iter()
+            .map(|context| {
+                let tokens = 0..context.tokens.len() as u32;
+                tokens.filter(|&token| token == 0 || random.below(3) == 0).collect()
+            })
+            .collect();
         let kinds: Vec<ColumnKind> = COLUMNS.iter().map(|(kind, _)| *kind).collect();
         let batch = Batch::new(&contexts.iter().collect::<Vec<_>>(), &reads, &blocks, &kinds);
-        let states = floats(model.forward(&batch, &device));
+        Self { shape, contexts, reads, batch }
+    }
+}
+
+#[test]
+fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
+    let device = Device::flex();
+    for round in 0..60 {
+        let Case { shape, contexts, reads, batch } = Case::random(round);
+        let (width, blocks) = (shape.config.width, &shape.config.blocks);
+        let model = RelationalTransformer::new(&shape, None, round, &device);
         let plain = Plain::of(&model, &shape);
-        let expected: Vec<Vec<Vec<f64>>> = contexts.iter().map(|context| plain.forward(context, &blocks)).collect();
-        for read in &batch.reads {
-            let mut asked = contexts.iter().zip(&reads).enumerate().flat_map(|(at, (context, reads))| {
-                reads.iter().filter(|&&token| context.tokens[token as usize].column == read.column).map(move |&token| (at, token))
-            });
-            for &state in &read.states {
-                let (context, token) = asked.next().expect("as many states as reads");
-                let found = &states[state as usize * width..(state as usize + 1) * width];
-                let expected = &expected[context][token as usize];
-                let error = found.iter().zip(expected).map(|(one, other)| (f64::from(*one) - other).abs()).fold(0.0, f64::max);
-                assert!(error < 2e-4, "round {round}, {blocks:?}: token {token} of context {context} is off by {error}");
+        let expected: Vec<Vec<Vec<f64>>> = contexts.iter().map(|context| plain.forward(context, blocks)).collect();
+        for model in [model.clone().with_dense_layers(), model] {
+            let states = floats(model.forward(&batch, &device));
+            for read in &batch.reads {
+                let mut asked = contexts.iter().zip(&reads).enumerate().flat_map(|(at, (context, reads))| {
+                    let own = reads.iter().filter(|&&token| context.tokens[token as usize].column == read.column);
+                    own.map(move |&token| (at, token))
+                });
+                for &state in &read.states {
+                    let (context, token) = asked.next().expect("as many states as reads");
+                    let found = &states[state as usize * width..(state as usize + 1) * width];
+                    let expected = &expected[context][token as usize];
+                    let far = |(one, other): (&f32, &f64)| (f64::from(*one) - other).abs();
+                    let error = found.iter().zip(expected).map(far).fold(0.0, f64::max);
+                    assert!(error < 1e-5, "round {round}, {blocks:?}: token {token} of context {context} is off by {error}");
+                }
+                assert!(asked.next().is_none());
             }
-            assert!(asked.next().is_none());
         }
+    }
+}
+
+/// A model's gradients by the names of its parameters.
+fn gradients(model: &RelationalTransformer, batch: &Batch, device: &Device) -> Vec<(String, Vec<f32>)> {
+    struct Visitor {
+        grads: GradientsParams,
+        path: Vec<String>,
+        found: Vec<(String, Vec<f32>)>,
+    }
+    impl ModuleVisitor for Visitor {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let grad = self.grads.get::<D>(param.id).map_or_else(Vec::new, floats);
+            self.found.push((self.path.join("."), grad));
+        }
+
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+    }
+    let loss = model.forward(batch, device).powi_scalar(3).mean();
+    let grads = GradientsParams::from_grads(loss.backward(), model);
+    let mut visitor = Visitor { grads, path: Vec::new(), found: Vec::new() };
+    model.visit(&mut visitor);
+    visitor.found
+}
+
+#[test]
+fn layers_as_one_operation_have_the_gradients_of_layers_of_many() {
+    let device = Device::flex().autodiff();
+    for round in 0..60 {
+        let Case { shape, batch, .. } = Case::random(round);
+        let model = RelationalTransformer::new(&shape, None, round, &device);
+        let dense = gradients(&model.clone().with_dense_layers(), &batch, &device);
+        let fused = gradients(&model, &batch, &device);
+        for ((name, dense), (_, fused)) in dense.iter().zip(&fused) {
+            assert_eq!(dense.len(), fused.len(), "round {round}, {name}");
+            let largest = dense.iter().fold(1.0_f32, |largest, number| largest.max(number.abs()));
+            let error = dense.iter().zip(fused).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max) / largest;
+            assert!(error < 1e-5, "round {round}, {name}: off by {error}");
+        }
+        assert!(fused.iter().any(|(_, numbers)| numbers.iter().any(|&number| number != 0.0)));
     }
 }
 

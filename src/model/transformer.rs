@@ -58,20 +58,31 @@ impl RelationalTransformer {
             .blocks
             .iter()
             .map(|kinds| Block {
-                attention: kinds.iter().map(|_| RelationalAttention::new(width, config.heads, init)).collect(),
-                feed_forward: FeedForward::new(width, hidden.max(1), init),
+                attention: kinds.iter().map(|_| RelationalAttention::new(config, init)).collect(),
+                feed_forward: FeedForward::new(width, hidden.max(1), config.epsilon, config.recompute, init),
             })
             .collect();
         Self {
             embedding: TokenEmbedding::new(shape, start, init),
             blocks,
-            norm: init.norm(width),
+            norm: init.norm(width, config.epsilon),
             category: init.normal([width, shape.categories.max(1)], 0.02),
             category_bias: init.constant([shape.categories.max(1)], 0.0),
             number: init.normal([width, shape.columns.len()], 0.02),
             number_bias: init.constant([shape.columns.len()], 0.0),
             ranges: shape.columns.iter().zip(&shape.category_counts).map(|((_, first), count)| (*first, *count)).collect(),
         }
+    }
+
+    /// The same model, whose layers are made of the backend's own operations, with a mask for every pair of tokens, whether
+    /// there are kernels for it or not.
+    #[must_use]
+    pub fn with_dense_layers(mut self) -> Self {
+        for block in &mut self.blocks {
+            block.attention.iter_mut().for_each(|attention| attention.is_dense = true);
+            block.feed_forward.is_dense = true;
+        }
+        self
     }
 
     /// The last states of the tokens that the batch reads.
@@ -84,8 +95,7 @@ impl RelationalTransformer {
             for (attention, layer) in block.attention.iter().zip(layers) {
                 states = attention.forward(states, layer);
             }
-            let added = block.feed_forward.forward(states.clone());
-            states = states + added;
+            states = block.feed_forward.forward(states);
         }
         self.norm.forward(states)
     }

@@ -41,6 +41,24 @@ pub struct ModelConfig {
     pub blocks: Vec<Vec<AttentionKind>>,
     /// Width of the feed-forward layer, as a multiple of `width`.
     pub expansion: f64,
+    /// Whether keys have a norm of their own, and values are of the states as they are; else one norm serves queries, keys and
+    /// values.
+    pub key_norm: bool,
+    /// Whether queries and keys are divided by their root mean square, head by head (Henry et al. 2020,
+    /// <https://arxiv.org/abs/2010.04245>).
+    pub qk_norm: bool,
+    /// Whether scores are multiplied by the logarithm of the number of keys that the query sees (Nakanishi 2025,
+    /// <https://arxiv.org/abs/2501.19399>).
+    pub log_scale: bool,
+    /// Whether each head has a learnt number that its scores are multiplied by.
+    pub head_scale: bool,
+    /// Whether what is attended to passes a gate, the sigmoid of a projection of the query's state (Qiu et al. 2025,
+    /// <https://arxiv.org/abs/2505.06708>).
+    pub gate: bool,
+    /// Added to mean squares in norms.
+    pub epsilon: f64,
+    /// Whether the way back computes again what feed-forward layers hold between: slower by a tenth or so, for half the memory.
+    pub recompute: bool,
     /// Where identities' vectors start: at random, or at the principal axes of the training rows' edges.
     pub start: Start,
     /// Whether a linear term over the seed's own edges answers beside the transformer (for classes only), and the two
@@ -57,6 +75,13 @@ impl Default for ModelConfig {
             // From the seed's edges to the seed: a layer costs what the seed's tokens see, not all pairs.
             blocks: vec![vec![Down, Neighbour, Row]],
             expansion: 2.0,
+            key_norm: true,
+            qk_norm: false,
+            log_scale: false,
+            head_scale: false,
+            gate: false,
+            epsilon: 1e-5,
+            recompute: false,
             start: Start::Spectral,
             first_order: true,
         }

@@ -1,6 +1,11 @@
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::{ColumnKind, Context, State, visible};
+use rayon::prelude::*;
+
+use super::sight::{Seen, Sight};
+use super::{ColumnKind, Context, State};
+use crate::kernels::{Pattern, PatternBuilder, Reach, Rows};
 use crate::task::AttentionKind;
 
 /// How a group's tokens are embedded.
@@ -39,20 +44,10 @@ pub struct Group {
 pub struct Sublayer {
     /// Which kind of attention.
     pub kind: AttentionKind,
-    /// For each state coming out, its place among those going in.
-    pub kept: Vec<u32>,
-    /// `contexts × query_count` places among the states going in; 0 where a context has fewer.
-    pub queries: Vec<u32>,
-    /// Queries of the context that has the most.
-    pub query_count: usize,
-    /// `contexts × key_count` places among the states going in; 0 where a context has fewer.
-    pub keys: Vec<u32>,
-    /// Keys of the context that has the most.
-    pub key_count: usize,
-    /// `contexts × query_count × key_count`: true where a query may not see a key.
-    pub hidden: Vec<bool>,
-    /// For each state coming out: its place among `queries`, or `None` where it sees nothing and stays as it is.
-    pub outputs: Vec<Option<u32>>,
+    /// Which states are read and written, and who sees whom.
+    pub reach: Arc<Reach>,
+    /// For each context, its first query and its first key; at the end the number of all.
+    pub firsts: Vec<[u32; 2]>,
 }
 
 /// What is read from the last states: the tokens of one column that a model is asked for.
@@ -99,7 +94,8 @@ impl Batch {
     /// Lays out contexts. `reads` are for each context the tokens to be read, ascending; `kinds` are the columns' kinds.
     pub fn new(contexts: &[&Context], reads: &[Vec<u32>], blocks: &[Vec<AttentionKind>], kinds: &[ColumnKind]) -> Self {
         let layers: Vec<AttentionKind> = blocks.iter().flatten().copied().collect();
-        let plans: Vec<Plan> = contexts.iter().zip(reads).map(|(context, reads)| Plan::of(context, reads, &layers)).collect();
+        let plans: Vec<Plan> =
+            contexts.par_iter().zip(reads).map(|(context, reads)| Plan::of(context, reads, &layers)).collect();
         let mut batch = Self {
             contexts: contexts.len(),
             groups: Vec::new(),
@@ -110,9 +106,18 @@ impl Batch {
             reads: Vec::new(),
         };
         let mut places = batch.embed(contexts, &plans, kinds);
-        let mut sublayers = Vec::new();
+        let mut sublayers: Vec<Sublayer> = Vec::new();
         for (at, &kind) in layers.iter().enumerate() {
-            sublayers.push(sublayer(kind, at, contexts, &plans, &mut places));
+            // Where nothing was left out, blocks are alike but for the first.
+            let is_known = |before: &usize| {
+                layers[*before] == kind && plans.iter().all(|plan| plan.is_alike(*before, at) && plan.keeps_all(at))
+            };
+            let known = (1..at).find(is_known);
+            let sublayer = match known {
+                Some(before) => sublayers[before].clone(),
+                None => sublayer(kind, at, &plans, &mut places),
+            };
+            sublayers.push(sublayer);
         }
         let mut sublayers = sublayers.into_iter();
         batch.blocks = blocks.iter().map(|block| sublayers.by_ref().take(block.len()).collect()).collect();
@@ -124,7 +129,7 @@ impl Batch {
     fn embed(&mut self, contexts: &[&Context], plans: &[Plan], kinds: &[ColumnKind]) -> Vec<Vec<u32>> {
         let mut order: Vec<(u16, Form, u32, u32)> = Vec::new();
         for (at, (context, plan)) in (0..).zip(contexts.iter().zip(plans)) {
-            for &token in &plan.needed[0] {
+            for &token in plan.needed(0) {
                 let known = &context.tokens[token as usize];
                 order.push((known.column, form(known.state, kinds[usize::from(known.column)]), at, token));
             }
@@ -196,94 +201,112 @@ fn form(state: State, kind: ColumnKind) -> Form {
 
 /// One context's share in each layer.
 struct Plan {
-    /// By layer: the tokens that go into it; at the end those that are read. Ascending.
-    needed: Vec<Vec<u32>>,
-    /// By layer: the tokens that see something, and what.
-    queries: Vec<Vec<(u32, Vec<Range<u32>>)>>,
-    /// By layer: what any of them sees, ascending.
-    keys: Vec<Vec<u32>>,
+    /// Tokens that are needed somewhere, ascending; the sets of several layers may be the same.
+    sets: Vec<Vec<u32>>,
+    /// By layer, which set goes into it; at the end which is read.
+    needed: Vec<usize>,
+    /// What is seen, by kind and by the set that comes out.
+    seen: Vec<Seen>,
+    /// By layer, which of `seen`.
+    seen_by: Vec<usize>,
 }
 
 impl Plan {
     fn of(context: &Context, reads: &[u32], layers: &[AttentionKind]) -> Self {
-        let mut plan = Self { needed: vec![reads.to_vec()], queries: Vec::new(), keys: Vec::new() };
-        let mut is_key = vec![false; context.tokens.len()];
+        let mut plan = Self { sets: vec![reads.to_vec()], needed: vec![0], seen: Vec::new(), seen_by: Vec::new() };
+        let mut sights: Vec<(AttentionKind, Sight)> = Vec::new();
+        // By kind and the set that comes out: what is seen, and the set that goes in.
+        let mut known: Vec<(AttentionKind, usize, usize, usize)> = Vec::new();
         for &kind in layers.iter().rev() {
-            let last = &plan.needed[plan.needed.len() - 1];
-            let mut queries: Vec<(u32, Vec<Range<u32>>)> = Vec::new();
-            for &token in last {
-                // Tokens of a row see the same by most kinds.
-                let same = queries.last().filter(|(before, _)| {
-                    kind != AttentionKind::Column && context.row_of[*before as usize] == context.row_of[token as usize]
+            let out = plan.needed[plan.needed.len() - 1];
+            let found = known.iter().find(|(of, set, ..)| (*of, *set) == (kind, out)).copied();
+            let (_, _, seen, into) = found.unwrap_or_else(|| {
+                let at = sights.iter().position(|(of, _)| *of == kind).unwrap_or_else(|| {
+                    sights.push((kind, Sight::of(context, kind)));
+                    sights.len() - 1
                 });
-                let seen = match same {
-                    Some((_, seen)) => seen.clone(),
-                    None => visible(context, token, kind),
+                let mut is_needed = vec![false; context.tokens.len()];
+                plan.sets[out].iter().for_each(|&token| is_needed[token as usize] = true);
+                let seen = sights[at].1.reach(&is_needed);
+                seen.keys.iter().for_each(|&token| is_needed[token as usize] = true);
+                let set: Vec<u32> = (0..).zip(&is_needed).filter(|(_, is)| **is).map(|(at, _)| at).collect();
+                // Sets grow, so that only the last can be the same.
+                let into = if plan.sets[out].len() == set.len() {
+                    out
+                } else {
+                    plan.sets.push(set);
+                    plan.sets.len() - 1
                 };
-                if !seen.is_empty() {
-                    queries.push((token, seen));
-                }
-            }
-            is_key.fill(false);
-            for range in queries.iter().flat_map(|(_, seen)| seen) {
-                is_key[range.start as usize..range.end as usize].fill(true);
-            }
-            let keys: Vec<u32> = (0..).zip(&is_key).filter(|(_, is)| **is).map(|(at, _)| at).collect();
-            for &token in last {
-                is_key[token as usize] = true;
-            }
-            let needed = (0..).zip(&is_key).filter(|(_, is)| **is).map(|(at, _)| at).collect();
-            plan.needed.push(needed);
-            plan.queries.push(queries);
-            plan.keys.push(keys);
+                plan.seen.push(seen);
+                let entry = (kind, out, plan.seen.len() - 1, into);
+                known.push(entry);
+                entry
+            });
+            plan.seen_by.push(seen);
+            plan.needed.push(into);
         }
         plan.needed.reverse();
-        plan.queries.reverse();
-        plan.keys.reverse();
+        plan.seen_by.reverse();
         plan
+    }
+
+    fn needed(&self, layer: usize) -> &[u32] {
+        &self.sets[self.needed[layer]]
+    }
+
+    fn seen(&self, layer: usize) -> &Seen {
+        &self.seen[self.seen_by[layer]]
+    }
+
+    fn keeps_all(&self, layer: usize) -> bool {
+        self.needed[layer] == self.needed[layer + 1]
+    }
+
+    fn is_alike(&self, one: usize, other: usize) -> bool {
+        self.needed[one] == self.needed[other]
+            && self.needed[one + 1] == self.needed[other + 1]
+            && self.seen_by[one] == self.seen_by[other]
     }
 }
 
 /// Lays out one layer, and moves `places` from the states going in to those coming out.
-fn sublayer(kind: AttentionKind, at: usize, contexts: &[&Context], plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
-    let query_count = plans.iter().map(|plan| plan.queries[at].len()).max().unwrap_or(0);
-    let key_count = plans.iter().map(|plan| plan.keys[at].len()).max().unwrap_or(0);
-    let mut layer = Sublayer {
-        kind,
-        kept: Vec::new(),
-        queries: vec![0; contexts.len() * query_count],
-        query_count,
-        keys: vec![0; contexts.len() * key_count],
-        key_count,
-        hidden: vec![true; contexts.len() * query_count * key_count],
-        outputs: Vec::new(),
-    };
-    for (number, plan) in plans.iter().enumerate() {
-        let own = &mut places[number];
-        let mut place_of_key = vec![u32::MAX; own.len()];
-        for (place, &key) in plan.keys[at].iter().enumerate() {
-            layer.keys[number * key_count + place] = own[key as usize];
-            place_of_key[key as usize] = place as u32;
-        }
-        for (place, (query, seen)) in plan.queries[at].iter().enumerate() {
-            let row = number * query_count + place;
-            layer.queries[row] = own[*query as usize];
-            let hidden = &mut layer.hidden[row * key_count..(row + 1) * key_count];
-            for range in seen {
-                // All of a range are keys, so their places are consecutive.
-                let first = place_of_key[range.start as usize] as usize;
-                hidden[first..first + range.len()].fill(false);
+fn sublayer(kind: AttentionKind, at: usize, plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
+    let (mut kept, mut queries, mut keys, mut outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let inputs = plans.iter().map(|plan| plan.needed(at).len()).sum();
+    let mut firsts = vec![[0, 0]];
+    let mut pattern = PatternBuilder::default();
+    let mut moved = Vec::new();
+    for (plan, own) in plans.iter().zip(places) {
+        let seen = plan.seen(at);
+        let first_key = keys.len() as u32;
+        keys.extend(seen.keys.iter().map(|&key| own[key as usize]));
+        for (count, ranges) in &seen.groups {
+            moved.clear();
+            moved.extend(seen.ranges[ranges.clone()].iter().map(|range| range.start + first_key..range.end + first_key));
+            // A column that fills groups has them for itself.
+            let is_alone = seen.is_by_column && *count >= Pattern::GROUP;
+            if is_alone {
+                pattern.close();
+            }
+            pattern.push_alike(*count, &moved);
+            if is_alone {
+                pattern.close();
             }
         }
-        let mut queries = plan.queries[at].iter().enumerate().peekable();
+        pattern.close();
         let mut next = vec![u32::MAX; own.len()];
-        for &token in &plan.needed[at + 1] {
-            next[token as usize] = layer.kept.len() as u32;
-            layer.kept.push(own[token as usize]);
-            let output = queries.next_if(|(_, (query, _))| *query == token);
-            layer.outputs.push(output.map(|(place, _)| (number * query_count + place) as u32));
+        for &token in plan.needed(at + 1) {
+            next[token as usize] = kept.len() as u32;
+            kept.push(own[token as usize]);
+        }
+        for &query in &seen.queries {
+            queries.push(own[query as usize]);
+            outputs.push(next[query as usize]);
         }
         *own = next;
+        firsts.push([queries.len() as u32, keys.len() as u32]);
     }
-    layer
+    let pattern = pattern.finish(keys.len());
+    let [kept, queries, places, keys] = [kept, queries, outputs, keys].map(Rows::new);
+    Sublayer { kind, reach: Arc::new(Reach { inputs, kept, queries, places, keys, pattern }), firsts }
 }

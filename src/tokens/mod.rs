@@ -26,6 +26,7 @@ mod column;
 mod context;
 mod encoder;
 pub mod features;
+mod sight;
 mod values;
 mod visible;
 mod vocabulary;
