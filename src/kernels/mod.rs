@@ -5,10 +5,15 @@
 //!   <https://arxiv.org/abs/1805.02867>), probabilities computed again on the way back (Dao et al. 2022,
 //!   <https://arxiv.org/abs/2205.14135>).
 //!
+//! * [`AttentionLayer`] and [`FeedForward`] are whole layers, from states to states; a [`Reach`] says which states a layer of
+//!   attention reads and writes.
+//! * [`adamw`] is the optimizer's step.
+//!
 //! Results are the same on any number of threads: what several threads add to is added in a fixed order.
 //!
 //! **Invariant:** nothing here knows of a backend, of tokens or of files.
 
+mod adamw;
 mod attention;
 mod attention_layer;
 mod buffers;
@@ -21,6 +26,7 @@ mod product;
 mod rows;
 mod vector;
 
+pub use adamw::{AdamWStep, adamw, sum_of_squares};
 pub use attention::{Attention, Gradients, attend, attend_backward};
 pub use attention_layer::{AttentionGradients, AttentionKept, AttentionLayer, Reach};
 pub use buffers::Buffer;

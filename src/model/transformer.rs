@@ -85,12 +85,20 @@ impl RelationalTransformer {
         self
     }
 
+    /// The first states of the batch's tokens, in its order.
+    ///
+    /// # Shapes
+    /// `[tokens, width]`
+    pub fn embed(&self, batch: &Batch, device: &Device) -> Tensor<2> {
+        self.embedding.forward(batch, device)
+    }
+
     /// The last states of the tokens that the batch reads.
     ///
     /// # Shapes
     /// `[states, width]`; [`Read::states`] are places in it.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<2> {
-        let mut states = self.embedding.forward(batch, device);
+        let mut states = self.embed(batch, device);
         for (block, layers) in self.blocks.iter().zip(&batch.blocks) {
             for (attention, layer) in block.attention.iter().zip(layers) {
                 states = attention.forward(states, layer);

@@ -88,6 +88,17 @@ impl Default for ModelConfig {
     }
 }
 
+/// What changes the parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// AdamW (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>).
+    Adamw,
+    /// Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>) for the weights of layers, with steps as long as
+    /// AdamW's (Liu et al. 2025, <https://arxiv.org/abs/2502.16982>); AdamW for what is no matrix of a layer.
+    Muon,
+}
+
 /// `[train]`: how it is trained.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -100,8 +111,12 @@ pub struct TrainConfig {
     pub batch: usize,
     /// The highest learning rate; it rises over the first twentieth of the steps and falls as a cosine to 0.
     pub learning_rate: f64,
-    /// Decoupled weight decay (AdamW).
+    /// What changes the parameters: `adamw`, or `muon`.
+    pub optimizer: OptimizerKind,
+    /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// The norm of all gradients together that they are scaled down to, where theirs is larger.
+    pub clip: f64,
     /// Share of a training context's edges that each epoch leaves out at random: what the model says must not hang on
     /// single ones. It regularises as dropout on the inputs does (Wager et al. 2013, <https://arxiv.org/abs/1307.1493>).
     pub edge_dropout: f64,
@@ -124,7 +139,9 @@ impl Default for TrainConfig {
             pretrain_epochs: 0,
             batch: 32,
             learning_rate: 3e-3,
+            optimizer: OptimizerKind::Adamw,
             weight_decay: 0.01,
+            clip: 1.0,
             edge_dropout: 0.2,
             label_smoothing: 0.0,
             mask: 0.15,

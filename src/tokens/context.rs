@@ -66,13 +66,14 @@ pub struct Context {
 }
 
 impl Context {
-    pub(crate) fn push_token(&mut self, row: u32, token: Token) {
+    /// Adds a token of the row that is being filled.
+    pub fn push_token(&mut self, row: u32, token: Token) {
         self.tokens.push(token);
         self.row_of.push(row);
     }
 
     /// Keeps a vector and says its place among those of its column.
-    pub(crate) fn push_vector(&mut self, column: u16, vector: &[f32]) -> u32 {
+    pub fn push_vector(&mut self, column: u16, vector: &[f32]) -> u32 {
         let at = match self.vectors.iter().position(|(known, _)| *known == column) {
             Some(at) => at,
             None => {

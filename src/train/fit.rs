@@ -1,8 +1,7 @@
 use std::time::{Duration, Instant};
 
-use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use super::batches::{Batches, Pass, Question};
 use super::first_order::{Entry, entries, spectral};
-use super::{FirstOrder, Model};
+use super::{FirstOrder, Model, Optimizer};
 use crate::model::{RelationalTransformer, Shape, Start};
 use crate::sampler::Sampler;
 use crate::sampler::random::Key;
@@ -135,6 +134,9 @@ fn check(task: &ResolvedTask) -> Result<()> {
     if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
         return wrong("train.learning_rate", train.learning_rate.to_string(), "a number above 0");
     }
+    if train.clip.is_nan() || train.clip <= 0.0 {
+        return wrong("train.clip", train.clip.to_string(), "a number above 0");
+    }
     if train.batch == 0 || train.members == 0 {
         return wrong("train.batch, train.members", format!("{}, {}", train.batch, train.members), "at least 1");
     }
@@ -196,7 +198,7 @@ impl Fitting<'_> {
             progress::bar(&format!("{}{name}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
         let steps = u64::from(epochs) * rows.len().div_ceil(train.batch) as u64;
         let mut phase = Phase {
-            optimizer: optimizer(train),
+            optimizer: Optimizer::new(train),
             model: Some(model),
             clock: Clock { steps, step: 0, started: Instant::now(), limit: train.minutes },
             bar,
@@ -233,17 +235,8 @@ impl Fitting<'_> {
     }
 }
 
-fn optimizer(train: &TrainConfig) -> ModuleOptimizer {
-    AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_beta_2(0.99)
-        .with_weight_decay(train.weight_decay as f32)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init()
-}
-
 struct Phase {
-    optimizer: ModuleOptimizer,
+    optimizer: Optimizer,
     /// Taken out while a step changes it.
     model: Option<RelationalTransformer>,
     clock: Clock,
@@ -267,7 +260,8 @@ impl Phase {
             )));
         }
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        self.model = Some(self.optimizer.step(self.clock.learning_rate(train.learning_rate), model, gradients));
+        let (model, _) = self.optimizer.step(model, gradients, self.clock.learning_rate(train.learning_rate));
+        self.model = Some(model);
         self.clock.step += 1;
         self.losses.0 += value;
         self.losses.1 += 1;

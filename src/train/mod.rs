@@ -18,6 +18,7 @@ mod batches;
 mod first_order;
 mod fit;
 mod model;
+mod optimizer;
 mod run;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ mod tests;
 pub use first_order::FirstOrder;
 pub use fit::{Epoch, FitOptions, fit};
 pub use model::{Answer, Model};
+pub use optimizer::Optimizer;
 pub use run::{Run, RunInfo};

@@ -1,5 +1,6 @@
 mod query;
 mod sample;
+mod train;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ pub struct Args {
 enum What {
     Query(query::Query),
     Sample(sample::Sample),
+    Train(train::Train),
 }
 
 impl Args {
@@ -26,6 +28,7 @@ impl Args {
         match self.what {
             What::Query(query) => query.run(),
             What::Sample(sample) => sample.run(),
+            What::Train(train) => train.run(),
         }
     }
 }
