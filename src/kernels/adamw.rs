@@ -131,7 +131,8 @@ mod tests {
                     let grad = f64::from(*grad) * 0.5;
                     *mean = 0.9 * *mean + 0.1 * grad;
                     *square = 0.99 * *square + 0.01 * grad * grad;
-                    let (mean, square) = (*mean / (1.0 - 0.9_f64.powi(time as i32)), *square / (1.0 - 0.99_f64.powi(time as i32)));
+                    let (mean, square) =
+                        (*mean / (1.0 - 0.9_f64.powi(time as i32)), *square / (1.0 - 0.99_f64.powi(time as i32)));
                     *x = *x * (1.0 - 0.01 * 0.1) - 0.01 * mean / (square.sqrt() + 1e-8);
                 }
             }

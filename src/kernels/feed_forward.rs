@@ -60,8 +60,7 @@ impl FeedForward<'_> {
         let (width, hidden) = (self.width(), self.hidden());
         let count = states.len() / width;
         let mut out = states.to_vec();
-        let mut kept =
-            keeps.then(|| FeedForwardKept { gate: Buffer::of(count * hidden), up: Buffer::of(count * hidden) });
+        let mut kept = keeps.then(|| FeedForwardKept { gate: Buffer::of(count * hidden), up: Buffer::of(count * hidden) });
         let to = Shared(out.as_mut_ptr());
         let kept_to = kept.as_mut().map(|kept| [Shared(kept.gate.as_mut_ptr()), Shared(kept.up.as_mut_ptr())]);
         chunks(count, |rows| {
@@ -71,9 +70,7 @@ impl FeedForward<'_> {
                 let (inner, scratch) = scratch.split_at_mut(length * hidden);
                 let (gate, up) = match kept_to {
                     // SAFETY: chunks have rows of their own.
-                    Some([gate, up]) => unsafe {
-                        (gate.rows(rows.clone(), hidden), up.rows(rows.clone(), hidden))
-                    },
+                    Some([gate, up]) => unsafe { (gate.rows(rows.clone(), hidden), up.rows(rows.clone(), hidden)) },
                     None => scratch.split_at_mut(length * hidden),
                 };
                 self.norm.forward(states, &Rows::First(count), rows.clone(), normed);
@@ -103,8 +100,8 @@ impl FeedForward<'_> {
         let mut inner = Buffer::of(count * hidden);
         let mut normed = Buffer::of(count * width);
         let mut to_states = grad.to_vec();
-        let [gates, ups, inners, norms, to] =
-            [&mut *kept.gate, &mut *kept.up, &mut *inner, &mut *normed, &mut to_states[..]].map(|buffer| Shared(buffer.as_mut_ptr()));
+        let [gates, ups, inners, norms, to] = [&mut *kept.gate, &mut *kept.up, &mut *inner, &mut *normed, &mut to_states[..]]
+            .map(|buffer| Shared(buffer.as_mut_ptr()));
         let gammas = chunks(count, |rows| {
             // SAFETY: chunks have rows of their own.
             let (gate, up, inner, normed) = unsafe {

@@ -30,7 +30,14 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
 
 /// Checks a layer's result and gradients: `plain` gives the result of inputs, `computed` are the gradients by them of the sum
 /// of the result's numbers times `grad`.
-fn check(what: &str, inputs: &[Vec<f32>], grad: &[f32], out: &[f32], computed: &[Vec<f32>], plain: impl Fn(&[Numbers]) -> Numbers) {
+fn check(
+    what: &str,
+    inputs: &[Vec<f32>],
+    grad: &[f32],
+    out: &[f32],
+    computed: &[Vec<f32>],
+    plain: impl Fn(&[Numbers]) -> Numbers,
+) {
     let inputs: Vec<Numbers> = inputs.iter().map(|input| wide(input)).collect();
     let grad = wide(grad);
     let expected = plain(&inputs);

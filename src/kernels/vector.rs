@@ -42,15 +42,8 @@ pub(super) trait Vector: Copy {
         // 1.5 × 2^23: adding it leaves no bits after the point.
         const SHIFT: f32 = 12_582_912.0;
         // ln(2)^n / n!
-        const SERIES: [f32; 7] = [
-            1.525_273_4e-5,
-            1.540_353e-4,
-            1.333_355_8e-3,
-            9.618_129e-3,
-            5.550_410_9e-2,
-            2.402_265e-1,
-            6.931_472e-1,
-        ];
+        const SERIES: [f32; 7] =
+            [1.525_273_4e-5, 1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_410_9e-2, 2.402_265e-1, 6.931_472e-1];
         unsafe {
             let bounded = self.max(Self::splat(-126.0));
             let shifted = bounded.add(Self::splat(SHIFT));
@@ -271,9 +264,8 @@ impl Vector for [__m256; 2] {
     unsafe fn keep(self, mask: u16, other: Self) -> Self {
         unsafe {
             let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            let is_set = |mask: i32| {
-                _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask), bits), bits))
-            };
+            let is_set =
+                |mask: i32| _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask), bits), bits));
             [
                 _mm256_blendv_ps(other[0], self[0], is_set(i32::from(mask & 0xff))),
                 _mm256_blendv_ps(other[1], self[1], is_set(i32::from(mask >> 8))),

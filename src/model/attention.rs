@@ -105,7 +105,12 @@ impl RelationalAttention {
         fused::attention(states, weights, layer.reach.clone(), options)
     }
 
-    fn dense(&self, states: Tensor<2>, layer: &Sublayer, attend: fn(&Self, Tensor<2>, Tensor<2>, &Dense) -> Tensor<2>) -> Tensor<2> {
+    fn dense(
+        &self,
+        states: Tensor<2>,
+        layer: &Sublayer,
+        attend: fn(&Self, Tensor<2>, Tensor<2>, &Dense) -> Tensor<2>,
+    ) -> Tensor<2> {
         let dense = Dense::of(layer);
         let kept = kept(states.clone(), &layer.reach.kept);
         let queries = self.norm.forward(dense.queries(states.clone()));
@@ -188,8 +193,7 @@ impl RelationalAttention {
     fn factors(&self, width: usize, dense: &Dense) -> Tensor<4> {
         let (contexts, query_count, heads) = (dense.contexts, dense.query_count, self.heads);
         let device = self.norm.gamma.device();
-        let mut factors =
-            Tensor::<4>::ones([contexts, query_count, heads, 1], &device) * ((width / heads) as f64).powf(-0.5);
+        let mut factors = Tensor::<4>::ones([contexts, query_count, heads, 1], &device) * ((width / heads) as f64).powf(-0.5);
         if self.is_counted {
             factors = factors * dense.logarithms(&device).reshape([contexts, query_count, 1, 1]);
         }

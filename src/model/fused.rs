@@ -8,8 +8,8 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
 use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -290,8 +290,7 @@ impl<C: CheckpointStrategy> Layers for Autodiff<Flex, C> {
             [states, query, key, value, output, gate, gamma, key_gamma, scales].map(FloatTensor::<Self>::into_parts)
         };
         let nodes = [states.1, query.1, key.1, value.1, output.1, gate.1, gamma.1, key_gamma.1, scales.1];
-        let weights =
-            [query.0, key.0, value.0, output.0, gate.0, gamma.0, key_gamma.0, scales.0].map(flat);
+        let weights = [query.0, key.0, value.0, output.0, gate.0, gamma.0, key_gamma.0, scales.0].map(flat);
         let (states, weights) = (flat(states.0), AttentionWeights::from_array(weights));
         let (out, kept) = attend(&states, &weights, &reach, options);
         match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {

@@ -241,8 +241,7 @@ impl Case {
             (0..1 + random.below(3)).map(|_| (0..1 + random.below(3)).map(|_| all[random.below(6) as usize]).collect()).collect();
         let mut shape = shape(width, heads, blocks.clone());
         let config = &mut shape.config;
-        for option in
-            [&mut config.key_norm, &mut config.qk_norm, &mut config.log_scale, &mut config.head_scale, &mut config.gate]
+        for option in [&mut config.key_norm, &mut config.qk_norm, &mut config.log_scale, &mut config.head_scale, &mut config.gate]
         {
             *option = random.below(2) == 0;
         }

@@ -94,8 +94,7 @@ impl Batch {
     /// Lays out contexts. `reads` are for each context the tokens to be read, ascending; `kinds` are the columns' kinds.
     pub fn new(contexts: &[&Context], reads: &[Vec<u32>], blocks: &[Vec<AttentionKind>], kinds: &[ColumnKind]) -> Self {
         let layers: Vec<AttentionKind> = blocks.iter().flatten().copied().collect();
-        let plans: Vec<Plan> =
-            contexts.par_iter().zip(reads).map(|(context, reads)| Plan::of(context, reads, &layers)).collect();
+        let plans: Vec<Plan> = contexts.par_iter().zip(reads).map(|(context, reads)| Plan::of(context, reads, &layers)).collect();
         let mut batch = Self {
             contexts: contexts.len(),
             groups: Vec::new(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::batches::{Batches, Pass, Question};
 use super::first_order::{Entry, entries, spectral};
 use super::{FirstOrder, Model, Optimizer};
+use crate::allocator::Keeping;
 use crate::model::{RelationalTransformer, Shape, Start};
 use crate::sampler::Sampler;
 use crate::sampler::random::Key;
@@ -56,6 +57,7 @@ pub struct Epoch {
 /// When a setting cannot be, a training row has no target, or the loss stops being a number.
 pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut options: FitOptions<'_>) -> Result<Model> {
     let started = Instant::now();
+    let _keeping = Keeping::new();
     check(task)?;
     if training.is_empty() {
         return Err(Error::Training("there is no training row: no node of the task's type has the target".to_owned()));

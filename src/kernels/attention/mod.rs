@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use self::backward::Backward;
 use self::forward::Forward;
-use super::{Pattern, Shared};
 use super::pattern::{Group, Segment, Span};
 use super::vector::{LANES, Vector, dispatch};
+use super::{Pattern, Shared};
 
 /// Added to a mean square before its root, where queries and keys are normed.
 const EPSILON: f32 = 1e-6;

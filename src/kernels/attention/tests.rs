@@ -114,7 +114,14 @@ impl Case {
         let to = Gradients { query: &mut to_query, key: &mut to_key, value: &mut to_value, scales: &mut scales };
         attend_backward(&attention, &self.query, &self.key, &self.value, &out, &sums, &self.grad, to);
         let wide = |numbers: &[f32]| numbers.iter().map(|&number| f64::from(number)).collect();
-        Outcome { out: wide(&out), query: wide(&to_query), key: wide(&to_key), value: wide(&to_value), scales: wide(&scales), scales_size: 1.0 }
+        Outcome {
+            out: wide(&out),
+            query: wide(&to_query),
+            key: wide(&to_key),
+            value: wide(&to_value),
+            scales: wide(&scales),
+            scales_size: 1.0,
+        }
     }
 
     fn plain(&self) -> Outcome {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
+use relata::allocator::Keeping;
 use relata::model::{RelationalTransformer, Shape, floats};
 use relata::sampler::random::Key;
 use relata::task::{AttentionKind, ModelConfig, OptimizerKind, TrainConfig};
@@ -138,6 +139,7 @@ impl Train {
         let begun = Instant::now();
         let batch = Batch::new(&contexts.iter().collect::<Vec<_>>(), &reads, &blocks, &kinds);
         let layout_seconds = begun.elapsed().as_secs_f64();
+        let _keeping = Keeping::new();
 
         let device = relata::model::device()?.autodiff();
         let mut model = RelationalTransformer::new(&shape, None, 0, &device);
@@ -235,8 +237,7 @@ impl Train {
         let embedded = floats(model.embed(batch, device));
         // The first layer's states come out in the order of the contexts.
         let order = &batch.blocks[0][0].reach.kept;
-        let states: Vec<f32> =
-            order.iter().flat_map(|at| embedded[at * self.width..(at + 1) * self.width].to_vec()).collect();
+        let states: Vec<f32> = order.iter().flat_map(|at| embedded[at * self.width..(at + 1) * self.width].to_vec()).collect();
         let bytes = |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
         fs::write(folder.join("states.f32"), bytes(&states))?;
         fs::write(folder.join("target.f32"), bytes(&floats(target.clone())))?;
@@ -265,7 +266,13 @@ impl Train {
 impl Report {
     fn print(&self) {
         let whole = |number: f64| grouped(number.round() as u64);
-        println!("{} tokens/s, {:.2} s a step of {} × {} tokens", whole(self.tokens_per_second), self.seconds, self.batch, self.context);
+        println!(
+            "{} tokens/s, {:.2} s a step of {} × {} tokens",
+            whole(self.tokens_per_second),
+            self.seconds,
+            self.batch,
+            self.context
+        );
         println!(
             "forward {:.2} s, backward {:.2} s, optimizer {:.3} s; laying out, beside: {:.3} s",
             self.forward_seconds, self.backward_seconds, self.optimizer_seconds, self.layout_seconds
@@ -297,7 +304,7 @@ fn context(tokens: usize, number: u64) -> Context {
         let tables = COLUMNS / COLUMNS_OF_TABLE;
         let table = if is_edge { 2 + random.below(u64::from(tables) - 2) as u16 } else { random.below(2) as u16 };
         let start = context.tokens.len() as u32;
-        for column in 0..COLUMNS_OF_TABLE.min((tokens - start as usize) as u16) {
+        for column in 0..usize::from(COLUMNS_OF_TABLE).min(tokens - start as usize) as u16 {
             let number = random.below(4001) as f32 / 1000.0 - 2.0;
             let column = table * COLUMNS_OF_TABLE + column;
             context.push_token(row as u32, Token { column, state: State::Shown, identity: 0, number, code: u32::MAX });
