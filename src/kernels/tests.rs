@@ -203,9 +203,9 @@ fn the_attention_layer_equals_the_plain_one() {
                         seen.iter().map(|&key| (dot(&query[head], &keys[key as usize].0[head]) * factor).exp()).collect();
                     let sum: f64 = weights.iter().sum();
                     for (weight, &key) in weights.iter().zip(seen) {
-                        for d in head * dim..(head + 1) * dim {
-                            attended[d] += weight / sum * keys[key as usize].1[d];
-                        }
+                        let value = &keys[key as usize].1[head * dim..(head + 1) * dim];
+                        let own = &mut attended[head * dim..(head + 1) * dim];
+                        own.iter_mut().zip(value).for_each(|(to, x)| *to += weight / sum * x);
                     }
                 }
                 if has_gate {

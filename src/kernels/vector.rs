@@ -43,7 +43,7 @@ pub(super) trait Vector: Copy {
         const SHIFT: f32 = 12_582_912.0;
         // ln(2)^n / n!
         const SERIES: [f32; 7] =
-            [1.525_273_4e-5, 1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_410_9e-2, 2.402_265e-1, 6.931_472e-1];
+            [1.525_273_4e-5, 1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 2.402_265e-1, 6.931_472e-1];
         unsafe {
             let bounded = self.max(Self::splat(-126.0));
             let shifted = bounded.add(Self::splat(SHIFT));

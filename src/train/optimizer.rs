@@ -175,3 +175,92 @@ impl<O: burn::optim::Optimizer> burn::optim::Optimizer for Scaled<O> {
 fn scaled<const D: usize>(grad: Tensor<D>, factor: f64) -> Tensor<D> {
     if factor == 1.0 { grad } else { grad * factor }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::Optimizer as _;
+
+    use super::*;
+    use crate::model::floats;
+
+    #[derive(Module, Debug)]
+    struct Small {
+        /// As a model's layers are called.
+        blocks: Vec<Linear>,
+        head: Linear,
+    }
+
+    fn small(device: &Device) -> Small {
+        let linear = |size: [usize; 2], from: f32| {
+            let mut linear = LinearConfig::new(size[0], size[1]).init(device);
+            let count = size[0] * size[1];
+            let numbers: Vec<f32> = (0..count).map(|at| ((at as f32 + from) * 0.7).sin()).collect();
+            linear.weight = Param::from_data(burn::tensor::TensorData::new(numbers, size), device);
+            linear.bias = None;
+            linear
+        };
+        Small { blocks: vec![linear([5, 20], 0.0)], head: linear([20, 3], 1.0) }
+    }
+
+    fn gradients(model: &Small, device: &Device) -> GradientsParams {
+        let numbers: Vec<f32> = (0..40).map(|at| (at as f32 * 1.3).cos()).collect();
+        let input = Tensor::<2>::from_data(burn::tensor::TensorData::new(numbers, [8, 5]), device);
+        let out = model.head.forward(model.blocks[0].forward(input).tanh());
+        GradientsParams::from_grads(out.square().sum().backward(), model)
+    }
+
+    /// The weights of the block and of the head.
+    fn weights(model: &Small) -> [Vec<f32>; 2] {
+        [floats(model.blocks[0].weight.val()), floats(model.head.weight.val())]
+    }
+
+    fn distance(one: &[f32], other: &[f32]) -> f32 {
+        one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn steps_are_those_of_burns_own_with_all_gradients_clipped_together() {
+        let device = Device::flex().autodiff();
+        let train = TrainConfig { weight_decay: 0.1, clip: 0.5, ..TrainConfig::default() };
+        let mut optimizer = Optimizer::new(&train);
+        let plain =
+            AdamWConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON).with_weight_decay(0.1).build();
+        let mut model = small(&device);
+        let [mut block, mut head] = [model.blocks[0].weight.val(), model.head.weight.val()].map(Tensor::inner);
+        let (mut block_state, mut head_state) = (None, None);
+        for step in 0..5 {
+            let mut found = gradients(&model, &device);
+            let of_block = found.remove::<2>(model.blocks[0].weight.id).unwrap();
+            let of_head = found.remove::<2>(model.head.weight.id).unwrap();
+            let all = floats(of_block.clone()).into_iter().chain(floats(of_head.clone()));
+            let expected = all.map(|number| f64::from(number).powi(2)).sum::<f64>().sqrt();
+            let (next, norm) = optimizer.step(model.clone(), gradients(&model, &device), 0.01);
+            assert!((norm - expected).abs() < 1e-5 * expected && norm > 0.5, "step {step}: {norm} beside {expected}");
+            (block, block_state) = plain.step(0.01, block, of_block * (0.5 / expected), block_state);
+            (head, head_state) = plain.step(0.01, head, of_head * (0.5 / expected), head_state);
+            model = next;
+            let [found_block, found_head] = weights(&model);
+            let error = distance(&found_block, &floats(block.clone())).max(distance(&found_head, &floats(head.clone())));
+            assert!(error < 1e-6, "step {step}: off by {error}");
+        }
+    }
+
+    #[test]
+    fn muon_moves_the_weights_of_layers_and_adamw_the_rest() {
+        let device = Device::flex().autodiff();
+        let stepped = |optimizer| {
+            let train = TrainConfig { optimizer, weight_decay: 0.0, clip: f64::INFINITY, ..TrainConfig::default() };
+            let model = small(&device);
+            weights(&Optimizer::new(&train).step(model.clone(), gradients(&model, &device), 0.01).0)
+        };
+        let before = weights(&small(&device));
+        let [adamw, muon] = [OptimizerKind::Adamw, OptimizerKind::Muon].map(stepped);
+        assert_eq!(adamw[1], muon[1]);
+        assert!(distance(&adamw[0], &muon[0]) > 1e-4);
+        // All of Muon's singular values are about 0.2 √20 times the learning rate: 5 × 20 numbers of mean square (0.2 · 0.01)².
+        let squares: f32 = before[0].iter().zip(&muon[0]).map(|(one, other)| (one - other).powi(2)).sum();
+        let mean = (squares / 100.0).sqrt();
+        assert!((mean / (0.2 * 0.01) - 1.0).abs() < 0.3, "{mean}");
+    }
+}

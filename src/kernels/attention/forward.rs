@@ -1,3 +1,5 @@
+#![allow(clippy::needless_range_loop, reason = "one index goes through several arrays, which are to stay in registers")]
+
 use std::f32::consts::LOG2_E;
 
 use super::tile::{BLOCK, Block, Blocks, gather, scores};

@@ -1,5 +1,7 @@
 //! Products of a tile: up to sixteen (or twice sixteen) queries, one a lane, and a block of keys.
 
+#![allow(clippy::needless_range_loop, reason = "one index goes through several arrays, which are to stay in registers")]
+
 use crate::kernels::pattern::Span;
 use crate::kernels::vector::{LANES, Vector};
 

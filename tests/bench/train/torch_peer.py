@@ -118,7 +118,7 @@ def main():
     found = masks()
     if options.attention == "flex":
         found = {
-            kind: create_block_mask(lambda b, h, q, k, mask=mask: mask[b, 0, q, k], B, None, T, T, device=device)
+            kind: create_block_mask(lambda b, h, q, k, mask=mask[:, 0]: mask[b, q, k], B, None, T, T, device=device)
             for kind, mask in found.items()
         }
     seen = [found[kind] for kind in settings["attention"]]

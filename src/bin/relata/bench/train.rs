@@ -44,8 +44,8 @@ pub struct Train {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "column,row,neighbour")]
     attention: Vec<Kind>,
     /// Steps that are measured, after one that is not; the median counts
-    #[arg(long, default_value_t = 3)]
-    steps: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
     /// Layers of the backend's own operations, with a mask for every pair of tokens
     #[arg(long)]
     dense: bool,
