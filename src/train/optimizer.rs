@@ -183,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::model::floats;
+    use crate::sampler::random::Key;
 
     #[derive(Module, Debug)]
     struct Small {
@@ -191,21 +192,23 @@ mod tests {
         head: Linear,
     }
 
+    fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let mut random = Key::new("optimizer tests", seed).random();
+        (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect()
+    }
+
     fn small(device: &Device) -> Small {
-        let linear = |size: [usize; 2], from: f32| {
+        let linear = |size: [usize; 2], seed| {
             let mut linear = LinearConfig::new(size[0], size[1]).init(device);
-            let count = size[0] * size[1];
-            let numbers: Vec<f32> = (0..count).map(|at| ((at as f32 + from) * 0.7).sin()).collect();
-            linear.weight = Param::from_data(burn::tensor::TensorData::new(numbers, size), device);
+            linear.weight = Param::from_data(burn::tensor::TensorData::new(numbers(size[0] * size[1], seed), size), device);
             linear.bias = None;
             linear
         };
-        Small { blocks: vec![linear([5, 20], 0.0)], head: linear([20, 3], 1.0) }
+        Small { blocks: vec![linear([5, 20], 0)], head: linear([20, 3], 1) }
     }
 
     fn gradients(model: &Small, device: &Device) -> GradientsParams {
-        let numbers: Vec<f32> = (0..40).map(|at| (at as f32 * 1.3).cos()).collect();
-        let input = Tensor::<2>::from_data(burn::tensor::TensorData::new(numbers, [8, 5]), device);
+        let input = Tensor::<2>::from_data(burn::tensor::TensorData::new(numbers(40, 2), [8, 5]), device);
         let out = model.head.forward(model.blocks[0].forward(input).tanh());
         GradientsParams::from_grads(out.square().sum().backward(), model)
     }
