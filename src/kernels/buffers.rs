@@ -49,13 +49,6 @@ impl Buffer {
         numbers.resize(count, 0.0);
         Self { numbers }
     }
-
-    /// The same numbers in memory of their own, which is not kept.
-    pub fn into_vec(mut self) -> Vec<f32> {
-        let numbers = std::mem::take(&mut self.numbers);
-        idle().used -= numbers.capacity();
-        numbers
-    }
 }
 
 impl Clone for Buffer {

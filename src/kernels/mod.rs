@@ -4,7 +4,6 @@
 //! * [`attend`] is attention along a pattern, [`attend_backward`] its gradients: online softmax (Milakov and Gimelshein 2018,
 //!   <https://arxiv.org/abs/1805.02867>), probabilities computed again on the way back (Dao et al. 2022,
 //!   <https://arxiv.org/abs/2205.14135>).
-//!
 //! * [`AttentionLayer`] and [`FeedForward`] are whole layers, from states to states; a [`Reach`] says which states a layer of
 //!   attention reads and writes.
 //! * [`adamw`] is the optimizer's step.

@@ -27,11 +27,10 @@ impl Group {
     }
 }
 
-/// Groups of which no key is seen by others: what is computed by itself.
+/// Groups of which no key is seen by others: what is computed by itself. Segments' keys are ascending and do not overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) groups: Range<u32>,
-    pub(super) queries: Range<u32>,
     pub(super) keys: Range<u32>,
 }
 
@@ -76,11 +75,21 @@ impl Pattern {
         &self.visible
     }
 
+    /// What a group's queries see.
+    pub(super) fn spans_of(&self, group: &Group) -> &[Span] {
+        &self.spans[group.spans.start as usize..group.spans.end as usize]
+    }
+
+    /// A segment's groups.
+    pub(super) fn groups_of(&self, segment: &Segment) -> &[Group] {
+        &self.groups[segment.groups.start as usize..segment.groups.end as usize]
+    }
+
     /// For each query the keys that it sees, ascending: as a plain program would have them.
     pub fn lists(&self) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.queries()];
         for group in &self.groups {
-            for span in &self.spans[group.spans.start as usize..group.spans.end as usize] {
+            for span in self.spans_of(group) {
                 for (at, query) in group.queries.clone().enumerate() {
                     if span.queries >> at & 1 == 1 {
                         lists[query as usize].extend(span.start..span.end);
@@ -98,7 +107,7 @@ impl Pattern {
         let computed = self
             .groups
             .iter()
-            .flat_map(|group| &self.spans[group.spans.start as usize..group.spans.end as usize])
+            .flat_map(|group| self.spans_of(group))
             .map(|span| u64::from(span.end - span.start) * LANES as u64)
             .sum();
         (seen, computed)
@@ -184,9 +193,8 @@ impl PatternBuilder {
 
 /// Cuts the groups where no key is seen from both sides, and small pieces not at all.
 fn segments(pattern: &Pattern) -> Vec<Segment> {
-    let spans = |group: &Group| &pattern.spans[group.spans.start as usize..group.spans.end as usize];
-    let first_key = |group: &Group| spans(group).first().map_or(pattern.keys, |span| span.start);
-    let last_key = |group: &Group| spans(group).iter().map(|span| span.end).max().unwrap_or(0);
+    let first_key = |group: &Group| pattern.spans_of(group).first().map_or(pattern.keys, |span| span.start);
+    let last_key = |group: &Group| pattern.spans_of(group).iter().map(|span| span.end).max().unwrap_or(0);
     // The first key that any later group sees.
     let mut later = vec![pattern.keys; pattern.groups.len() + 1];
     for (at, group) in pattern.groups.iter().enumerate().rev() {
@@ -197,14 +205,10 @@ fn segments(pattern: &Pattern) -> Vec<Segment> {
     for (at, group) in pattern.groups.iter().enumerate() {
         first = first.min(first_key(group));
         last = last.max(last_key(group));
-        work += spans(group).iter().map(|span| u64::from(span.end - span.start)).sum::<u64>();
+        work += pattern.spans_of(group).iter().map(|span| u64::from(span.end - span.start)).sum::<u64>();
         let is_last = at + 1 == pattern.groups.len();
         if is_last || (last <= later[at + 1] && work >= WORTHWHILE) {
-            segments.push(Segment {
-                groups: start..at as u32 + 1,
-                queries: pattern.groups[start as usize].queries.start..group.queries.end,
-                keys: first.min(last)..last,
-            });
+            segments.push(Segment { groups: start..at as u32 + 1, keys: first.min(last)..last });
             (start, first, last, work) = (at as u32 + 1, pattern.keys, 0, 0);
         }
     }

@@ -3,79 +3,36 @@
 use std::f32::consts::LOG2_E;
 
 use super::tile::{BLOCK, Block, Blocks, gather, scores};
-use super::{Attention, Part, Scratch, Shared, pack, scale_of, to_columns, to_rows, unpack};
-use crate::kernels::pattern::{Segment, Span};
-use crate::kernels::vector::{LANES, Task, Vector};
+use super::{Part, Piece, Scratch, Shared, Tile, Tiles, pack, scale_of, to_columns, to_rows, unpack};
+use crate::kernels::vector::{LANES, Vector};
 
 /// Below any score, and no infinity, whose difference to itself is no number.
 const LOWEST: f32 = -1e30;
 
-pub(super) struct Forward<'t, 'a> {
-    pub(super) attention: &'t Attention<'a>,
-    pub(super) segment: &'t Segment,
-    pub(super) head: usize,
+pub(super) struct Forward<'t> {
     pub(super) query: &'t [f32],
-    pub(super) key: &'t [f32],
-    pub(super) value: &'t [f32],
     pub(super) out: Shared,
     pub(super) sums: Shared,
-    pub(super) scratch: &'t mut Scratch,
 }
 
-impl Task for Forward<'_, '_> {
+impl Tiles for Forward<'_> {
     type Output = ();
 
-    #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
-        let part = Part::of(self.attention, self.head);
-        let is_normed = self.attention.is_normed;
-        let length = self.segment.keys.len() * part.stride;
-        let keys = Scratch::resize(&mut self.scratch.keys, length);
-        pack(self.key, self.segment.keys.clone(), part, keys, |_, row| scale_of(row, is_normed));
-        let values = Scratch::resize(&mut self.scratch.values, length);
-        pack(self.value, self.segment.keys.clone(), part, values, |_, _| 1.0);
-        let groups = &self.attention.pattern.groups[self.segment.groups.start as usize..self.segment.groups.end as usize];
-        let mut at = 0;
-        while at < groups.len() {
-            let pair = if V::FEW { None } else { self.attention.pair(&groups[at..]) };
-            // SAFETY: the caller's; groups and spans were checked when the pattern was made.
-            unsafe {
-                match pair {
-                    Some((first, second)) => {
-                        let queries = first.queries.start as usize..second.queries.end as usize;
-                        let seen = Some([first.all(), second.all()]);
-                        self.tile::<V, 2>(part, queries, self.attention.spans(first), seen);
-                        at += 2;
-                    }
-                    None => {
-                        let queries = groups[at].queries.start as usize..groups[at].queries.end as usize;
-                        self.tile::<V, 1>(part, queries, self.attention.spans(&groups[at]), None);
-                        at += 1;
-                    }
-                }
-            }
-        }
-    }
-}
+    fn begin(&self, _: Piece<'_>, _: Part, _: &mut Scratch) {}
 
-impl Forward<'_, '_> {
-    /// # Safety
-    /// See [`Vector`].
+    fn end(self, _: Piece<'_>, _: Part, _: &mut Scratch) {}
+
     #[inline(always)]
-    unsafe fn tile<V: Vector, const W: usize>(
-        &mut self,
-        part: Part,
-        queries: std::ops::Range<usize>,
-        spans: &[Span],
-        seen: Option<[u16; W]>,
-    ) {
-        let (attention, head, stride) = (self.attention, self.head, part.stride);
-        let [rows, ..] = &mut self.scratch.rows;
+    unsafe fn tile<V: Vector, const W: usize>(&mut self, piece: Piece<'_>, tile: Tile<'_, W>, scratch: &mut Scratch) {
+        let Tile { part, queries, spans, seen } = tile;
+        let Piece { attention, segment, head, .. } = piece;
+        let stride = part.stride;
+        let [rows, ..] = &mut scratch.rows;
         let rows = Scratch::resize(rows, W * LANES * stride);
         rows[queries.len() * stride..].fill(0.0);
         let scale = |query: usize, row: &[f32]| attention.factor(query, head) * LOG2_E * scale_of(row, attention.is_normed);
         pack(self.query, queries.start as u32..queries.end as u32, part, rows, scale);
-        let [query_columns, out_columns, _] = &mut self.scratch.columns;
+        let [query_columns, out_columns, _] = &mut scratch.columns;
         // SAFETY: the columns have room for `stride` times `W` vectors; the rest is the caller's.
         unsafe {
             let query_columns = columns::<V, W>(query_columns, stride);
@@ -88,10 +45,10 @@ impl Forward<'_, '_> {
             let mut sum = [V::splat(0.0); W];
             let mut block = Block { keys: [0; BLOCK], queries: [[0; W]; BLOCK], count: 0, is_whole: false };
             let mut weights = [[V::splat(0.0); W]; BLOCK];
-            let mut blocks = Blocks::new(spans, seen, self.segment.keys.start);
+            let mut blocks = Blocks::new(spans, seen, segment.keys.start);
             let mut is_first = true;
             while blocks.next(&mut block) {
-                scores::<V, W>(query_columns, part.dim, self.scratch.keys.as_ptr(), stride, &block, &mut weights);
+                scores::<V, W>(query_columns, part.dim, scratch.keys.as_ptr(), stride, &block, &mut weights);
                 let before = highest;
                 let lowest = V::splat(LOWEST);
                 for at in 0..block.count {
@@ -125,7 +82,7 @@ impl Forward<'_, '_> {
                         sum[w] = sum[w].add(weight);
                     }
                 }
-                gather::<V, W>(&weights, self.scratch.values.as_ptr(), stride, &block, out_columns);
+                gather::<V, W>(&weights, scratch.values.as_ptr(), stride, &block, out_columns);
             }
             let (mut sums, mut highests) = ([[0.0_f32; LANES]; W], [[0.0_f32; LANES]; W]);
             let mut shares = [[0.0_f32; LANES]; W];
@@ -140,7 +97,7 @@ impl Forward<'_, '_> {
                     (*out_columns.add(d))[w] = (*out_columns.add(d))[w].mul(share);
                 }
             }
-            let [rows, ..] = &mut self.scratch.rows;
+            let [rows, ..] = &mut scratch.rows;
             to_rows::<V, W>(out_columns, stride, rows);
             for (at, query) in queries.enumerate() {
                 unpack(&rows[at * stride..], query, part, self.out);

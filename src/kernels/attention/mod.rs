@@ -1,18 +1,20 @@
 //! Attention along a [`Pattern`], forward and backward.
 //!
-//! Tasks are the pairs of a segment and a head. A task copies its keys and values, so that each is one line of memory, and
+//! Pieces are the pairs of a segment and a head. A thread copies a piece's keys and values, so that each is one line of memory, and
 //! goes through the segment's groups of queries: a query is a lane of a vector, so that softmax needs no sums across lanes.
 
 mod backward;
 mod forward;
 mod tile;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use self::backward::Backward;
 use self::forward::Forward;
 use super::pattern::{Group, Segment, Span};
-use super::vector::{LANES, Vector, dispatch};
+use super::vector::{LANES, Task, Vector, dispatch};
 use super::{Pattern, Shared};
 
 /// Added to a mean square before its root, where queries and keys are normed.
@@ -61,10 +63,8 @@ pub struct Gradients<'a> {
 pub fn attend(attention: &Attention<'_>, query: &[f32], key: &[f32], value: &[f32], out: &mut [f32], sums: &mut [f32]) {
     attention.check(query, key, value, out, sums);
     let (out, sums) = (Shared(out.as_mut_ptr()), Shared(sums.as_mut_ptr()));
-    attention.tasks().for_each(|(segment, head)| {
-        with_scratch(|scratch| {
-            dispatch(Forward { attention, segment, head, query, key, value, out, sums, scratch });
-        });
+    attention.pieces(key, value).for_each(|piece| {
+        with_scratch(|scratch| dispatch(Work { piece, tiles: Forward { query, out, sums }, scratch }));
     });
 }
 
@@ -87,18 +87,22 @@ pub fn attend_backward(
     assert_eq!(grad.len(), out.len());
     assert_eq!((to.query.len(), to.key.len(), to.value.len()), (query.len(), key.len(), value.len()));
     assert_eq!(to.scales.len(), attention.heads);
-    // Keys that nobody sees are in no task.
-    to.key.fill(0.0);
-    to.value.fill(0.0);
+    // Keys between segments are in no piece: nobody sees them.
+    let width = attention.width();
+    let mut at = 0;
+    let seen = attention.pattern.segments.iter().map(|segment| segment.keys.start as usize..segment.keys.end as usize);
+    for seen in seen.filter(|keys| !keys.is_empty()).chain(std::iter::once(attention.pattern.keys()..0)) {
+        to.key[at * width..seen.start * width].fill(0.0);
+        to.value[at * width..seen.start * width].fill(0.0);
+        at = seen.end;
+    }
     let (to_query, to_key, to_value) =
         (Shared(to.query.as_mut_ptr()), Shared(to.key.as_mut_ptr()), Shared(to.value.as_mut_ptr()));
     let parts: Vec<f64> = attention
-        .tasks()
-        .map(|(segment, head)| {
-            with_scratch(|scratch| {
-                let inputs = backward::Inputs { query, key, value, out, sums, grad };
-                dispatch(Backward { attention, segment, head, inputs, to_query, to_key, to_value, scratch })
-            })
+        .pieces(key, value)
+        .map(|piece| {
+            let tiles = Backward { query, out, sums, grad, to_query, to_key, to_value, to_scale: 0.0 };
+            with_scratch(|scratch| dispatch(Work { piece, tiles, scratch }))
         })
         .collect();
     for (head, scale) in to.scales.iter_mut().enumerate() {
@@ -106,7 +110,7 @@ pub fn attend_backward(
     }
 }
 
-impl<'a> Attention<'a> {
+impl Attention<'_> {
     fn check(&self, query: &[f32], key: &[f32], value: &[f32], out: &[f32], sums: &[f32]) {
         let (queries, keys, width) = (self.pattern.queries(), self.pattern.keys(), self.width());
         assert_eq!(query.len(), queries * width, "queries");
@@ -122,18 +126,16 @@ impl<'a> Attention<'a> {
     }
 
     /// Every segment and head, heads of a segment one after the other.
-    fn tasks(&self) -> impl IndexedParallelIterator<Item = (&'a Segment, usize)> + use<'a> {
-        let (pattern, heads) = (self.pattern, self.heads);
-        (0..pattern.segments.len() * heads).into_par_iter().map(move |task| (&pattern.segments[task / heads], task % heads))
+    fn pieces<'t>(&'t self, key: &'t [f32], value: &'t [f32]) -> impl IndexedParallelIterator<Item = Piece<'t>> {
+        (0..self.pattern.segments.len() * self.heads).into_par_iter().map(move |at| {
+            let (segment, head) = (&self.pattern.segments[at / self.heads], at % self.heads);
+            Piece { attention: self, segment, head, key, value }
+        })
     }
 
-    /// Numbers a row of a task's copies: a multiple of the lanes.
+    /// Numbers a row of a piece's copies: a multiple of the lanes.
     fn stride(&self) -> usize {
         self.dim.next_multiple_of(LANES)
-    }
-
-    fn spans(&self, group: &Group) -> &'a [Span] {
-        &self.pattern.spans[group.spans.start as usize..group.spans.end as usize]
     }
 
     /// What the score of a query is multiplied by.
@@ -147,13 +149,85 @@ impl<'a> Attention<'a> {
         if self.is_counted { root * (self.pattern.visible()[query] as f32).max(1.0).ln() } else { root }
     }
 
-    /// The next groups to go through together: two, where the processor can and both see the same throughout.
-    fn pair(&self, groups: &'a [Group]) -> Option<(&'a Group, &'a Group)> {
-        let [first, second, ..] = groups else { return None };
-        let ([one], [other]) = (self.spans(first), self.spans(second)) else { return None };
+    /// Whether the first two groups may be gone through together: both see the same throughout.
+    fn is_pair(&self, groups: &[Group]) -> bool {
+        let [first, second, ..] = groups else { return false };
+        let ([one], [other]) = (self.pattern.spans_of(first), self.pattern.spans_of(second)) else { return false };
         let is_same = (one.start, one.end) == (other.start, other.end);
-        let is_whole = one.queries == u16::MAX && other.queries == second.all();
-        (is_same && is_whole).then_some((first, second))
+        is_same && one.queries == u16::MAX && other.queries == second.all()
+    }
+}
+
+/// A segment and a head of what is computed.
+#[derive(Clone, Copy)]
+struct Piece<'t> {
+    attention: &'t Attention<'t>,
+    segment: &'t Segment,
+    head: usize,
+    key: &'t [f32],
+    value: &'t [f32],
+}
+
+/// What is done with a piece: a beginning, tile after tile, and an end.
+trait Tiles {
+    type Output;
+
+    fn begin(&self, piece: Piece<'_>, part: Part, scratch: &mut Scratch);
+
+    /// # Safety
+    /// See [`Vector`]; the scratch holds the piece's keys, normed if they are to be, and values.
+    unsafe fn tile<V: Vector, const W: usize>(&mut self, piece: Piece<'_>, tile: Tile<'_, W>, scratch: &mut Scratch);
+
+    fn end(self, piece: Piece<'_>, part: Part, scratch: &mut Scratch) -> Self::Output;
+}
+
+/// Queries that are gone through together, a lane each.
+struct Tile<'t, const W: usize> {
+    part: Part,
+    queries: Range<usize>,
+    spans: &'t [Span],
+    /// Which queries see all spans, where there is more than one vector of them.
+    seen: Option<[u16; W]>,
+}
+
+/// What is to be done with a piece, and memory for it.
+struct Work<'t, T> {
+    piece: Piece<'t>,
+    tiles: T,
+    scratch: &'t mut Scratch,
+}
+
+impl<T: Tiles> Task for Work<'_, T> {
+    type Output = T::Output;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(mut self) -> T::Output {
+        let piece = self.piece;
+        let Piece { attention, segment, head, key, value } = piece;
+        let part = Part::of(attention, head);
+        let length = segment.keys.len() * part.stride;
+        let keys = Scratch::resize(&mut self.scratch.keys, length);
+        pack(key, segment.keys.clone(), part, keys, |_, row| scale_of(row, attention.is_normed));
+        let values = Scratch::resize(&mut self.scratch.values, length);
+        pack(value, segment.keys.clone(), part, values, |_, _| 1.0);
+        self.tiles.begin(piece, part, self.scratch);
+        let mut groups = attention.pattern.groups_of(segment);
+        while let [first, ..] = groups {
+            let spans = attention.pattern.spans_of(first);
+            let count = if !V::FEW && attention.is_pair(groups) { 2 } else { 1 };
+            let queries = first.queries.start as usize..groups[count - 1].queries.end as usize;
+            // SAFETY: the caller's; groups and spans were checked when the pattern was made.
+            unsafe {
+                if count == 2 {
+                    let seen = Some([first.all(), groups[1].all()]);
+                    self.tiles.tile::<V, 2>(piece, Tile { part, queries, spans, seen }, self.scratch);
+                } else {
+                    self.tiles.tile::<V, 1>(piece, Tile { part, queries, spans, seen: None }, self.scratch);
+                }
+            }
+            groups = &groups[count..];
+        }
+        self.tiles.end(piece, part, self.scratch)
     }
 }
 
@@ -169,7 +243,7 @@ fn scale_of(row: &[f32], is_normed: bool) -> f32 {
 
 /// Copies a head's part of some rows, each scaled by what `scale` says of it; what is beyond `dim` is 0.
 #[inline(always)]
-fn pack(from: &[f32], rows: std::ops::Range<u32>, part: Part, to: &mut [f32], scale: impl Fn(usize, &[f32]) -> f32) {
+fn pack(from: &[f32], rows: Range<u32>, part: Part, to: &mut [f32], scale: impl Fn(usize, &[f32]) -> f32) {
     for (at, row) in rows.enumerate() {
         let own = &from[part.range(row as usize)];
         let scale = scale(row as usize, own);
@@ -195,13 +269,13 @@ impl Part {
         Self { width: attention.width(), start: head * attention.dim, dim: attention.dim, stride: attention.stride() }
     }
 
-    fn range(self, row: usize) -> std::ops::Range<usize> {
+    fn range(self, row: usize) -> Range<usize> {
         let start = row * self.width + self.start;
         start..start + self.dim
     }
 }
 
-/// Copies rows of a task's to where they belong.
+/// Copies a row of a piece's to where they belong.
 ///
 /// # Safety
 /// `to` has these rows, and no other thread touches the head's part of them.
@@ -244,7 +318,7 @@ unsafe fn to_rows<V: Vector, const W: usize>(columns: *const [V; W], stride: usi
     }
 }
 
-/// A task's memory, kept for the thread's next one.
+/// A piece's memory, kept for the thread's next one.
 #[derive(Default)]
 struct Scratch {
     keys: Vec<f32>,

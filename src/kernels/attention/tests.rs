@@ -244,29 +244,59 @@ fn results_are_the_same_on_any_number_of_threads() {
     }
 }
 
-/// Vectors of other processors give the same, up to rounding.
+/// Vectors of other processors give the same, up to rounding, forward and backward.
 #[test]
 fn every_kind_of_vector_gives_the_same() {
-    use crate::kernels::vector::Task;
     for round in 0..40 {
         let case = Case::random(&mut Key::new("attention vectors", round).random());
-        let attention = case.attention();
         let plain = case.plain();
-        let mut out = vec![0.0; case.query.len()];
-        let mut sums = vec![0.0; case.pattern.queries() * case.heads];
-        let (shared_out, shared_sums) = (Shared(out.as_mut_ptr()), Shared(sums.as_mut_ptr()));
-        let (query, key, value) = (&case.query[..], &case.key[..], &case.value[..]);
-        for segment in &case.pattern.segments {
-            for head in 0..case.heads {
-                with_scratch(|scratch| {
-                    let (out, sums, attention) = (shared_out, shared_sums, &attention);
-                    let task = Forward { attention, segment, head, query, key, value, out, sums, scratch };
-                    // SAFETY: arrays need no particular instructions.
-                    unsafe { task.run::<[f32; LANES]>() };
-                });
+        let equal = |kind: &str, [out, query, key, value]: [Vec<f32>; 4]| {
+            let all = [(out, &plain.out), (query, &plain.query), (key, &plain.key), (value, &plain.value)];
+            for (what, (found, plain)) in ["out", "query", "key", "value"].into_iter().zip(all) {
+                let found: Vec<f64> = found.iter().map(|&number| f64::from(number)).collect();
+                assert!(difference(&found, plain, 1.0) < 1e-5, "round {round}, {kind}, {what}");
             }
+        };
+        // SAFETY: arrays need no particular instructions.
+        equal("arrays", unsafe { case.computed_with::<[f32; LANES]>() });
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has them.
+            equal("256 bits", unsafe { case.computed_with::<[std::arch::x86_64::__m256; 2]>() });
         }
-        let found: Vec<f64> = out.iter().map(|&number| f64::from(number)).collect();
-        assert!(difference(&found, &plain.out, 1.0) < 1e-5, "round {round}");
+    }
+}
+
+impl Case {
+    /// The result, and the gradients by queries, keys and values, all on this thread.
+    ///
+    /// # Safety
+    /// See [`Vector`].
+    unsafe fn computed_with<V: Vector>(&self) -> [Vec<f32>; 4] {
+        let attention = &self.attention();
+        let (query, grad) = (&self.query[..], &self.grad[..]);
+        let mut out = vec![0.0; query.len()];
+        let mut sums = vec![0.0; self.pattern.queries() * self.heads];
+        let [mut to_query, mut to_key, mut to_value] = [query, &self.key, &self.value].map(|numbers| vec![0.0; numbers.len()]);
+        let pieces = || {
+            let all = self.pattern.segments.iter().flat_map(|segment| (0..self.heads).map(move |head| (segment, head)));
+            all.map(|(segment, head)| Piece { attention, segment, head, key: &self.key, value: &self.value })
+        };
+        with_scratch(|scratch| {
+            for piece in pieces() {
+                let (out, sums) = (Shared(out.as_mut_ptr()), Shared(sums.as_mut_ptr()));
+                let scratch = &mut *scratch;
+                // SAFETY: the caller's.
+                unsafe { Work { piece, tiles: Forward { query, out, sums }, scratch }.run::<V>() };
+            }
+            for piece in pieces() {
+                let [to_query, to_key, to_value] = [&mut to_query, &mut to_key, &mut to_value].map(|to| Shared(to.as_mut_ptr()));
+                let (out, sums, scratch) = (&out[..], &sums[..], &mut *scratch);
+                let tiles = Backward { query, out, sums, grad, to_query, to_key, to_value, to_scale: 0.0 };
+                // SAFETY: the caller's.
+                unsafe { Work { piece, tiles, scratch }.run::<V>() };
+            }
+        });
+        [out, to_query, to_key, to_value]
     }
 }
