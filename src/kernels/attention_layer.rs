@@ -1,9 +1,8 @@
 //! A layer of attention, from states to states: norms, projections, attention along a pattern, a gate, and what comes of it
 //! added to the states; forward and backward.
 
-use std::f32::consts::LOG2_E;
-
 use super::attention::{Attention, Gradients, attend, attend_backward};
+use super::gated::sigmoids;
 use super::layer::{chunks, sum, with_scratch};
 use super::norm::Norm;
 use super::product::{Matrix, WeightGradient, multiply, weight_gradients};
@@ -155,7 +154,7 @@ impl AttentionLayer<'_> {
                 if let Some(weight) = self.gate {
                     project(normed, weight, gate, rows.clone());
                     // SAFETY: as above.
-                    unsafe { gate.rows(rows, width) }.iter_mut().for_each(|gate| *gate = sigmoid(*gate));
+                    sigmoids(unsafe { gate.rows(rows, width) });
                 }
             });
         });
@@ -173,12 +172,8 @@ impl AttentionLayer<'_> {
             });
         }
         attend(&self.attention(&reach.pattern), &kept.query, &kept.key, &kept.value, &mut kept.attended, &mut kept.sums);
-        let mut out = vec![0.0; reach.kept.count() * width];
+        let mut out = reach.kept.gathered(states, width);
         let to = Shared(out.as_mut_ptr());
-        chunks(reach.kept.count(), |rows| {
-            // SAFETY: chunks have rows of their own.
-            reach.kept.copy(states, width, rows.clone(), unsafe { to.rows(rows, width) });
-        });
         let kept_ref = &kept;
         chunks(queries, |rows| {
             let length = rows.len() * width;
@@ -378,8 +373,4 @@ impl AttentionKept {
         }
         to
     }
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x * LOG2_E).exp2())
 }

@@ -1,4 +1,4 @@
-//! SwiGLU's middle (Shazeer 2020, <https://arxiv.org/abs/2002.05202>): `silu(gate) ⊙ up`.
+//! Gates: sigmoids, and SwiGLU's middle (Shazeer 2020, <https://arxiv.org/abs/2002.05202>): `silu(gate) ⊙ up`.
 
 use std::f32::consts::LOG2_E;
 
@@ -16,12 +16,36 @@ pub(super) fn gated_backward(gate: &mut [f32], up: &mut [f32], hidden: &mut [f32
     dispatch(Backward { gate, up, hidden });
 }
 
+/// Each number's sigmoid takes its place.
+pub(super) fn sigmoids(numbers: &mut [f32]) {
+    dispatch(Sigmoids(numbers));
+}
+
+struct Sigmoids<'a>(&'a mut [f32]);
+
+impl Task for Sigmoids<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let (whole, rest) = self.0.as_chunks_mut::<LANES>();
+        // SAFETY: each is of as many numbers as a vector.
+        whole.iter_mut().for_each(|numbers| unsafe { sigmoid(V::load(numbers.as_ptr())).store(numbers.as_mut_ptr()) });
+        rest.iter_mut().for_each(|number| *number = sigmoid_of(*number));
+    }
+}
+
 /// `1 / (1 + e⁻ˣ)`
+fn sigmoid_of(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The same of sixteen numbers.
 ///
 /// # Safety
 /// See [`Vector`].
 #[inline(always)]
-pub(super) unsafe fn sigmoid<V: Vector>(x: V) -> V {
+unsafe fn sigmoid<V: Vector>(x: V) -> V {
     unsafe {
         // At most 2^126: its reciprocal is a number, and above 2^-126 of 1 there is no difference.
         let power = V::splat(0.0).sub(x).mul(V::splat(LOG2_E)).min(V::splat(126.0)).exp2();
@@ -50,7 +74,7 @@ impl Task for Forward<'_> {
             }
         }
         for at in whole..gate.len() {
-            to[at] = gate[at] / (1.0 + (-gate[at]).exp()) * up[at];
+            to[at] = gate[at] * sigmoid_of(gate[at]) * up[at];
         }
     }
 }
@@ -84,7 +108,7 @@ impl Task for Backward<'_> {
         }
         for at in whole..gate.len() {
             let (x, grad) = (gate[at], hidden[at]);
-            let share = 1.0 / (1.0 + (-x).exp());
+            let share = sigmoid_of(x);
             gate[at] = grad * up[at] * (share + x * share * (1.0 - share));
             hidden[at] = x * share * up[at];
             up[at] = grad * x * share;

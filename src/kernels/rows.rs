@@ -10,9 +10,9 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// `of` are places among `count` rows; all of them in order are said so.
-    pub fn new(of: Vec<u32>) -> Self {
-        if of.iter().enumerate().all(|(at, &row)| at == row as usize) { Self::First(of.len()) } else { Self::These(of) }
+    /// These; the first in their order are said so.
+    pub fn new(rows: Vec<u32>) -> Self {
+        if rows.iter().enumerate().all(|(at, &row)| at == row as usize) { Self::First(rows.len()) } else { Self::These(rows) }
     }
 
     /// How many.
@@ -42,6 +42,14 @@ impl Rows {
         match self {
             Self::First(count) => *count,
             Self::These(rows) => rows.iter().map(|&row| row as usize + 1).max().unwrap_or(0),
+        }
+    }
+
+    /// A copy of all.
+    pub(super) fn gathered(&self, from: &[f32], width: usize) -> Vec<f32> {
+        match self {
+            Self::First(count) => from[..count * width].to_vec(),
+            Self::These(rows) => rows.iter().flat_map(|&row| &from[row as usize * width..][..width]).copied().collect(),
         }
     }
 

@@ -76,8 +76,13 @@ pub trait Layers: Backend {
 }
 
 /// Whether a tensor's backend has these operations.
-pub(super) fn is_fused(tensor: &Tensor<2>) -> bool {
+pub(super) fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device().inner() == Device::flex()
+}
+
+/// The memory of a tensor that no gradient is asked of, its numbers one after the other, if it is this processor's.
+pub(crate) fn on_processor<const D: usize>(tensor: Tensor<D>) -> Option<Numbers> {
+    if is_fused(&tensor) { tensor.try_into_primitive::<Flex>().ok().map(flat) } else { None }
 }
 
 /// A layer of attention as one operation.
@@ -95,7 +100,7 @@ pub(super) fn feed_forward(states: Tensor<2>, weights: FeedForwardWeights<Dispat
     Tensor::from_dispatch(Dispatch::feed_forward_layer(states.into_dispatch(), weights, options))
 }
 
-type Numbers = FloatTensor<Flex>;
+pub(crate) type Numbers = FloatTensor<Flex>;
 
 /// A tensor whose numbers lie one after the other.
 fn flat(tensor: Numbers) -> Numbers {
@@ -106,9 +111,9 @@ fn tensor(numbers: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> Numbers {
     Flex::float_from_data(TensorData::new(numbers, shape.into()), &Default::default())
 }
 
+/// The numbers of a tensor that [`flat`] has made.
 fn slice(tensor: &Numbers) -> &[f32] {
-    let (start, end) = tensor.layout().contiguous_offsets().expect("`flat` has made it so");
-    &tensor.storage::<f32>()[start..end]
+    tensor.storage()
 }
 
 fn attention_of(weights: &AttentionWeights<Flex>, options: AttentionOptions) -> AttentionLayer<'_> {

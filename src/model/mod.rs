@@ -19,6 +19,7 @@ mod transformer;
 mod tests;
 
 pub use embedding::Start;
+pub(crate) use fused::on_processor;
 pub use transformer::{RelationalTransformer, Shape};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

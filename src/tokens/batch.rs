@@ -42,8 +42,6 @@ pub struct Group {
 /// going in and a smaller or equal set coming out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sublayer {
-    /// Which kind of attention.
-    pub kind: AttentionKind,
     /// Which states are read and written, and who sees whom.
     pub reach: Arc<Reach>,
     /// For each context, its first query and its first key; at the end the number of all.
@@ -114,7 +112,7 @@ impl Batch {
             let known = (1..at).find(is_known);
             let sublayer = match known {
                 Some(before) => sublayers[before].clone(),
-                None => sublayer(kind, at, &plans, &mut places),
+                None => sublayer(at, &plans, &mut places),
             };
             sublayers.push(sublayer);
         }
@@ -269,7 +267,7 @@ impl Plan {
 }
 
 /// Lays out one layer, and moves `places` from the states going in to those coming out.
-fn sublayer(kind: AttentionKind, at: usize, plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
+fn sublayer(at: usize, plans: &[Plan], places: &mut [Vec<u32>]) -> Sublayer {
     let (mut kept, mut queries, mut keys, mut outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let inputs = plans.iter().map(|plan| plan.needed(at).len()).sum();
     let mut firsts = vec![[0, 0]];
@@ -307,5 +305,5 @@ fn sublayer(kind: AttentionKind, at: usize, plans: &[Plan], places: &mut [Vec<u3
     }
     let pattern = pattern.finish(keys.len());
     let [kept, queries, places, keys] = [kept, queries, outputs, keys].map(Rows::new);
-    Sublayer { kind, reach: Arc::new(Reach { inputs, kept, queries, places, keys, pattern }), firsts }
+    Sublayer { reach: Arc::new(Reach { inputs, kept, queries, places, keys, pattern }), firsts }
 }

@@ -12,6 +12,7 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor};
 
 use crate::kernels::{AdamWStep, adamw, sum_of_squares};
+use crate::model::on_processor;
 use crate::task::{OptimizerKind, TrainConfig};
 
 const BETA_1: f32 = 0.9;
@@ -87,18 +88,6 @@ fn norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
     let mut squares = Squares { gradients, sum: 0.0 };
     model.visit(&mut squares);
     squares.sum.sqrt()
-}
-
-type Numbers = <Flex as burn::backend::BackendTypes>::FloatTensorPrimitive;
-
-/// The tensor's memory, if it is this processor's.
-fn on_processor<const D: usize>(tensor: Tensor<D>) -> Option<Numbers> {
-    if tensor.device() != Device::flex() {
-        return None;
-    }
-    let numbers = tensor.try_into_primitive::<Flex>().ok()?;
-    let whole = (0, numbers.storage::<f32>().len());
-    Some(if numbers.layout().contiguous_offsets() == Some(whole) { numbers } else { numbers.to_contiguous() })
 }
 
 /// AdamW in one pass over the memory where that is the processor's, else burn's own.

@@ -8,7 +8,7 @@ use burn_store::{ModuleSnapshot, SafetensorsStore};
 use relata::allocator::Keeping;
 use relata::model::{RelationalTransformer, Shape, floats};
 use relata::sampler::random::Key;
-use relata::task::{AttentionKind, ModelConfig, OptimizerKind, TrainConfig};
+use relata::task::{AttentionKind, ModelConfig, TrainConfig};
 use relata::tokens::{Batch, ColumnKind, Context, NO_ROW, Row, State, Token};
 use relata::train::Optimizer;
 use serde::Serialize;
@@ -40,9 +40,9 @@ pub struct Train {
     /// Numbers a token between the two halves of a feed-forward layer
     #[arg(long, default_value_t = 1024)]
     hidden: usize,
-    /// Kinds of attention in each block
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "column,row,neighbour")]
-    attention: Vec<Kind>,
+    /// Kinds of attention in each block, of column, row, neighbour, up, down and full
+    #[arg(long, value_delimiter = ',', value_parser = kind, default_value = "column,row,neighbour")]
+    attention: Vec<AttentionKind>,
     /// Steps that are measured, after one that is not; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
@@ -60,29 +60,9 @@ pub struct Train {
     json: bool,
 }
 
-/// A kind of attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Column,
-    Row,
-    Neighbour,
-    Up,
-    Down,
-    Full,
-}
-
-impl From<Kind> for AttentionKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Column => Self::Column,
-            Kind::Row => Self::Row,
-            Kind::Neighbour => Self::Neighbour,
-            Kind::Up => Self::Up,
-            Kind::Down => Self::Down,
-            Kind::Full => Self::Full,
-        }
-    }
+/// As a task writes it.
+fn kind(name: &str) -> Result<AttentionKind, serde_json::Error> {
+    serde_json::from_value(name.into())
 }
 
 #[derive(Serialize)]
@@ -90,7 +70,7 @@ struct Report {
     context: usize,
     batch: usize,
     blocks: usize,
-    attention: Vec<Kind>,
+    attention: Vec<AttentionKind>,
     dense: bool,
     threads: usize,
     parameters: usize,
@@ -115,8 +95,7 @@ struct Report {
 
 impl Train {
     pub fn run(self) -> anyhow::Result<()> {
-        let blocks: Vec<Vec<AttentionKind>> =
-            vec![self.attention.iter().copied().map(AttentionKind::from).collect(); self.blocks];
+        let blocks = vec![self.attention.clone(); self.blocks];
         let config = ModelConfig {
             width: self.width,
             heads: self.heads,
@@ -153,8 +132,7 @@ impl Train {
         if let Some(folder) = &self.dump {
             self.write(folder, &model, &contexts, &batch, &target, &device)?;
         }
-        let train = TrainConfig { optimizer: OptimizerKind::Adamw, ..TrainConfig::default() };
-        let mut optimizer = Optimizer::new(&train);
+        let mut optimizer = Optimizer::new(&TrainConfig::default());
         let mut measured = Vec::new();
         let mut rates = Vec::new();
         let mut first_loss = f64::NAN;
