@@ -11,6 +11,7 @@ mod attention;
 mod embedding;
 mod feed_forward;
 mod init;
+pub mod losses;
 mod transformer;
 
 #[cfg(test)]
