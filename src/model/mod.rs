@@ -13,6 +13,7 @@ mod embedding;
 mod feed_forward;
 mod fused;
 mod init;
+pub mod losses;
 mod transformer;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! * A [`Task`] is the file, a [`ResolvedTask`] the same with its names found in a schema.
 //! * [`labels`] reads the target of every row, [`folds`] deals the rows to training and test.
 //! * A [`Guard`] says which values a context may show.
-//! * [`metrics`] judges predictions.
+//! * [`metrics`] judges predictions, [`calibration`] their probabilities.
 //!
 //! ```
 //! use relata::task::{Baseline, Task};
@@ -24,6 +24,7 @@
 //! # Ok::<(), relata::Error>(())
 //! ```
 
+pub mod calibration;
 mod guard;
 pub mod metrics;
 mod model;

@@ -5,11 +5,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::batches::{Batches, Pass, Question};
 use super::first_order::{Entry, entries, spectral};
-use super::{FirstOrder, Model, Optimizer};
+use super::{Epoch, FirstOrder, Model, Optimizer};
 use crate::allocator::Keeping;
 use crate::model::{RelationalTransformer, Shape, Start};
 use crate::sampler::Sampler;
@@ -30,25 +29,6 @@ pub struct FitOptions<'f> {
     pub label: String,
     /// Called after each epoch.
     pub on_epoch: &'f mut dyn FnMut(&Epoch) -> Result<()>,
-}
-
-/// One pass over the training rows.
-#[derive(Clone, Debug, Serialize)]
-pub struct Epoch {
-    /// Which member of the ensemble, from 0.
-    pub member: u32,
-    /// `pretrain` or `train`.
-    pub phase: &'static str,
-    /// From 0, in its phase.
-    pub epoch: u32,
-    /// Mean loss over the steps.
-    pub loss: f64,
-    /// At the end of the epoch.
-    pub learning_rate: f64,
-    /// Tokens of the contexts, a second.
-    pub tokens_per_second: f64,
-    /// Since the fit began.
-    pub seconds: f64,
 }
 
 /// Trains a model on the rows `training` of the task's node type. Nothing of other rows' targets is looked at.
@@ -210,20 +190,25 @@ impl Fitting<'_> {
             let pass = Pass { draw: first_draw + u64::from(epoch), question, edge_dropout, shuffled: true, wants_entries: false };
             let begun = Instant::now();
             let mut tokens = 0;
+            let mut computing = Duration::ZERO;
             phase.losses = (0.0, 0);
             batches.run(rows, &pass, |laid| {
+                let begun = Instant::now();
                 tokens += laid.tokens;
                 phase.step(&laid.batch, train, self.device)?;
                 phase.bar.inc(laid.places.len() as u64);
+                computing += begun.elapsed();
                 Ok(!phase.clock.is_over())
             })?;
+            let elapsed = begun.elapsed().as_secs_f64();
             let report = Epoch {
                 member,
-                phase: name,
+                phase: name.to_owned(),
                 epoch,
                 loss: phase.losses.0 / f64::from(phase.losses.1.max(1)),
                 learning_rate: phase.clock.learning_rate(train.learning_rate),
-                tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64(),
+                tokens_per_second: tokens as f64 / elapsed,
+                waiting: 1.0 - computing.as_secs_f64() / elapsed,
                 seconds: self.started.elapsed().as_secs_f64(),
             };
             phase.bar.set_message(format!("epoch {}/{epochs}, loss {:.4}", epoch + 1, report.loss));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, FirstOrder, Model};
+use super::metrics::{self, Line};
+use super::{FirstOrder, Model};
 use crate::disk::write_durably;
 use crate::model::RelationalTransformer;
 use crate::snapshot::Snapshot;
@@ -57,7 +58,7 @@ impl Run {
         }
         fs::create_dir_all(path).map_err(Error::io(path, "cannot make the run's folder"))?;
         write_durably(&path.join("task.toml"), task.as_bytes())?;
-        let file = path.join("metrics.jsonl");
+        let file = path.join(metrics::FILE);
         let metrics = File::create(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
         Ok(Self { path: path.to_owned(), metrics })
     }
@@ -66,9 +67,9 @@ impl Run {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn log(&mut self, epoch: &Epoch) -> Result<()> {
-        let line = serde_json::to_string(epoch).expect("a struct of texts and numbers is JSON");
-        writeln!(self.metrics, "{line}").map_err(Error::io(&self.path.join("metrics.jsonl"), "cannot write the metrics"))
+    pub fn log(&mut self, line: &Line) -> Result<()> {
+        let line = serde_json::to_string(line).expect("a struct of texts and numbers is JSON");
+        writeln!(self.metrics, "{line}").map_err(Error::io(&self.path.join(metrics::FILE), "cannot write the metrics"))
     }
 
     /// Writes the model, and last of all `run.json`, which makes the run a finished one.

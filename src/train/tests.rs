@@ -78,13 +78,15 @@ fn a_run_reads_back_and_answers_as_before() {
     let (model, epochs) = fitted(&snapshot, &task, &rows[..40]);
     let path = folder.path().join("run");
     let mut run = Run::create(&path, &text).unwrap();
-    epochs.iter().for_each(|epoch| run.log(epoch).unwrap());
+    epochs.iter().for_each(|epoch| run.log(&metrics::Line::Epoch(epoch.clone())).unwrap());
     let info = run.finish(&model, &snapshot, Some(0), &rows[40..]).unwrap();
     let (read, again) = Run::open(&path, &snapshot).unwrap();
     assert_eq!(read, info);
     assert_eq!(again.predict(&snapshot, &rows, true).unwrap(), model.predict(&snapshot, &rows, true).unwrap());
-    let lines = std::fs::read_to_string(path.join("metrics.jsonl")).unwrap();
-    assert_eq!(lines.lines().count(), 4);
+    let lines = metrics::read(&path).unwrap();
+    let same = |(line, epoch): (&metrics::Line, &Epoch)| matches!(line, metrics::Line::Epoch(read) if read.phase == epoch.phase);
+    assert!(lines.len() == 4 && lines.iter().zip(&epochs).all(same), "{lines:?}");
+    assert!(epochs.iter().all(|epoch| (0.0..1.0).contains(&epoch.waiting)), "{epochs:?}");
     let error = Run::create(&path, &text).err().unwrap().to_string();
     assert!(error.contains("holds a finished run"), "{error}");
     let tables = again.embed(&snapshot, "first", "run", true).unwrap();

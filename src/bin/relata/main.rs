@@ -10,7 +10,9 @@ mod export;
 mod info;
 mod negatives;
 mod path;
+mod plot;
 mod repair;
+mod runs;
 mod sample;
 mod snapshot;
 #[cfg(test)]
@@ -56,6 +58,10 @@ enum Command {
     Path(path::Args),
     /// Train a model on a task
     Train(train::Args),
+    /// List runs: what they are for, how far they are, and how good
+    Runs(runs::Args),
+    /// Draw the curves of runs: loss, scores, learning rate, speed
+    Plot(plot::Args),
     /// Measure a trained model on its held-out rows
     Evaluate(evaluate::Args),
     /// Cross-validate a task beside its baselines, on the same folds
@@ -91,6 +97,8 @@ impl Command {
             Self::Negatives(args) => args.run(),
             Self::Path(args) => args.run(),
             Self::Train(args) => args.run(),
+            Self::Runs(args) => args.run(),
+            Self::Plot(args) => args.run(),
             Self::Evaluate(args) => args.run(),
             Self::Compare(args) => args.run(),
             Self::Embed(args) => args.run(),

@@ -12,6 +12,10 @@ struct Command<A: clap::Args> {
 
 /// A command's arguments: its store, and more.
 pub fn arguments<A: clap::Args>(store: &Path, more: &[&str]) -> Result<A, clap::Error> {
-    let start = ["command", "--store", store.to_str().unwrap()];
-    Command::try_parse_from(start.iter().chain(more)).map(|command| command.args)
+    parsed(&[&["--store", store.to_str().unwrap()][..], more].concat())
+}
+
+/// The arguments of a command that needs no store.
+pub fn parsed<A: clap::Args>(arguments: &[&str]) -> Result<A, clap::Error> {
+    Command::try_parse_from([&["command"][..], arguments].concat()).map(|command| command.args)
 }

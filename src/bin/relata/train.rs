@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use relata::snapshot::Snapshot;
 use relata::task::{Fold, ResolvedTask, Task, folds, labels};
-use relata::train::{FitOptions, Run, fit};
+use relata::train::metrics::Line;
+use relata::train::{Epoch, FitOptions, Run, fit};
 
 use crate::evaluate;
 
@@ -42,9 +43,9 @@ impl Args {
         };
         let mut run = Run::create(&self.out, &text)?;
         let mut last = 0.0;
-        let mut on_epoch = |epoch: &relata::train::Epoch| {
+        let mut on_epoch = |epoch: &Epoch| {
             last = epoch.seconds;
-            run.log(epoch)
+            run.log(&Line::Epoch(epoch.clone()))
         };
         let options = FitOptions { quiet: self.quiet, label: String::new(), on_epoch: &mut on_epoch };
         let model = fit(&snapshot, &task, &training, options)?;

@@ -9,7 +9,8 @@ use relata::embedding::EmbeddingTable;
 use relata::snapshot::Snapshot;
 use relata::task::metrics::accuracy;
 use relata::task::{Labels, Task, folds, labels};
-use relata::train::{FitOptions, Run, fit};
+use relata::train::metrics::Line;
+use relata::train::{Epoch, FitOptions, Run, fit};
 
 use super::Organism;
 
@@ -55,7 +56,7 @@ pub fn learn(folder: &Path, store: &Path, organism: &Organism, quiet: bool) -> R
         fs::remove_dir_all(&run_folder).with_context(|| format!("{}: cannot remove an earlier run", run_folder.display()))?;
     }
     let mut run = Run::create(&run_folder, &text)?;
-    let mut on_epoch = |epoch: &relata::train::Epoch| run.log(epoch);
+    let mut on_epoch = |epoch: &Epoch| run.log(&Line::Epoch(epoch.clone()));
     let model = fit(&snapshot, &task, &fold.train, FitOptions { quiet, label: String::new(), on_epoch: &mut on_epoch })?;
     run.finish(&model, &snapshot, Some(0), &fold.test)?;
 
