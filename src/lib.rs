@@ -17,6 +17,8 @@
 pub mod allocator;
 #[cfg(feature = "train")]
 pub mod baselines;
+#[cfg(feature = "train")]
+mod bits;
 mod disk;
 pub mod edit;
 pub mod embedding;

@@ -15,6 +15,11 @@ pub const GENES: u32 = 40;
 /// other, all other genes of 1. Every cell has a type in the ontology, and every gene but the last a term. Every seventh
 /// cell's label is missing.
 pub fn snapshot(store: &Path, cells: u32, seed: u64) -> Snapshot {
+    snapshot_with(store, cells, seed, |_, _| {})
+}
+
+/// The same, with what `more` writes.
+pub fn snapshot_with(store: &Path, cells: u32, seed: u64, more: impl FnOnce(&mut SnapshotWriter, &Schema)) -> Snapshot {
     let schema = Schema::biology();
     let mut writer = SnapshotWriter::create(store, &schema).unwrap();
     let node = |name| schema.node_type(name).unwrap();
@@ -56,6 +61,7 @@ pub fn snapshot(store: &Path, cells: u32, seed: u64) -> Snapshot {
         ..EdgeData::default()
     };
     writer.relation(schema.relation("annotated_with").unwrap(), &annotated).unwrap();
+    more(&mut writer, &schema);
     writer.publish(&[]).unwrap();
     Snapshot::current(store).unwrap()
 }

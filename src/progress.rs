@@ -14,6 +14,23 @@ pub fn bar(what: &str, total: u64, unit: &str, quiet: bool) -> ProgressBar {
     styled(what, total, &template, quiet)
 }
 
+/// How long a bar of [`share`] is.
+pub const WHOLE: u64 = 1000;
+
+/// A bar over a share of [`WHOLE`], for work whose rate and time left stand in its message.
+pub fn share(what: &str, quiet: bool) -> ProgressBar {
+    styled(what, WHOLE, "{prefix:24!} {bar:24} {percent:>3}% {wide_msg}", quiet)
+}
+
+/// As a message has it: `1:02:03`, or `2:03` below an hour.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
 /// A bar over bytes of a file.
 pub fn bytes(what: &str, total: u64, quiet: bool) -> ProgressBar {
     let template = "{prefix:24!} {bar:24} {percent:>3}% {binary_bytes} ({binary_bytes_per_sec}, {eta} left) {wide_msg}";
@@ -47,9 +64,16 @@ fn styled(what: &str, total: u64, template: &str, quiet: bool) -> ProgressBar {
 mod tests {
     #[test]
     fn every_template_is_valid() {
-        for bar in [super::bar("a", 10, "cells", true), super::bar("a", 0, "cells", true), super::bytes("a", 10, true)] {
+        let bars = [super::bar("a", 10, "cells", true), super::bar("a", 0, "cells", true), super::bytes("a", 10, true)];
+        for bar in bars.into_iter().chain([super::share("a", true)]) {
             bar.inc(1);
             bar.finish();
         }
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let shown = [0, 9, 75, 3599, 3600, 90_061].map(|seconds| super::duration(std::time::Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0:00", "0:09", "1:15", "59:59", "1:00:00", "25:01:01"]);
     }
 }

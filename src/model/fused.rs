@@ -85,6 +85,11 @@ pub(crate) fn on_processor<const D: usize>(tensor: Tensor<D>) -> Option<Numbers>
     if is_fused(&tensor) { tensor.try_into_primitive::<Flex>().ok().map(flat) } else { None }
 }
 
+/// A tensor of numbers of the processor's.
+pub(crate) fn from_processor<const D: usize>(numbers: Numbers) -> Tensor<D> {
+    Tensor::from_primitive::<Flex>(numbers)
+}
+
 /// A layer of attention as one operation.
 pub(super) fn attention(
     states: Tensor<2>,

@@ -1,37 +1,45 @@
-use burn::module::Param;
-use burn::nn::{Linear, RmsNorm, RmsNormConfig};
+use burn::module::{Param, ParamId};
+use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::sampler::random::{Key, Random};
 
 /// Gives parameters their first values: from a generator of ours, so that equal seeds give equal models whatever else
-/// the process draws.
+/// the process draws. They are numbered in their order, so that what an optimizer keeps of each finds it again in another
+/// process.
 pub(super) struct Initializer<'d> {
     random: Random,
+    next: std::cell::Cell<u64>,
     pub(super) device: &'d Device,
 }
 
 impl<'d> Initializer<'d> {
     pub(super) fn new(seed: u64, device: &'d Device) -> Self {
-        Self { random: Key::new("relata model parameters", seed).random(), device }
+        Self { random: Key::new("relata model parameters", seed).random(), next: std::cell::Cell::new(0), device }
+    }
+
+    fn parameter<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
+        let mut parameter = Param::from_data(TensorData::new(values, shape), self.device);
+        parameter.id = ParamId::from(self.next.replace(self.next.get() + 1));
+        parameter
     }
 
     /// From a normal distribution around 0.
     pub(super) fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f64) -> Param<Tensor<D>> {
         let count = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| (normal(&mut self.random) * deviation) as f32).collect();
-        Param::from_data(TensorData::new(values, shape), self.device)
+        self.parameter(shape, values)
     }
 
     /// These.
     pub(super) fn given<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), self.device)
+        self.parameter(shape, values)
     }
 
     /// All the same.
     pub(super) fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         let count = shape.iter().product();
-        Param::from_data(TensorData::new(vec![value; count], shape), self.device)
+        self.parameter(shape, vec![value; count])
     }
 
     /// `[inputs, outputs]`, of variance `gain² / inputs`, without bias.
@@ -48,7 +56,7 @@ impl<'d> Initializer<'d> {
     }
 
     pub(super) fn norm(&self, width: usize, epsilon: f64) -> RmsNorm {
-        RmsNormConfig::new(width).with_epsilon(epsilon).init(self.device)
+        RmsNorm { gamma: self.constant([width], 1.0), epsilon }
     }
 }
 

@@ -12,6 +12,7 @@ mod dense;
 mod embedding;
 mod feed_forward;
 mod fused;
+mod heads;
 mod init;
 pub mod losses;
 mod transformer;
@@ -20,7 +21,8 @@ mod transformer;
 mod tests;
 
 pub use embedding::Start;
-pub(crate) use fused::on_processor;
+pub use heads::Loss;
+pub(crate) use fused::{from_processor, on_processor};
 pub use transformer::{RelationalTransformer, Shape};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

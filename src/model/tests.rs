@@ -28,6 +28,9 @@ fn shape(width: usize, heads: usize, blocks: Vec<Vec<AttentionKind>>) -> Shape {
         category_counts: vec![0, 3, 0, 0, 0],
         identities: IDENTITIES as usize,
         categories: 3,
+        biases: vec![0.0; COLUMNS.len()],
+        has_spread: false,
+        pairs: 0,
     }
 }
 

@@ -1,17 +1,20 @@
-use burn::module::{Module, Param};
+use std::fmt;
+
+use burn::module::Module;
 use burn::nn::RmsNorm;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::attention::RelationalAttention;
 use super::embedding::{Start, TokenEmbedding};
 use super::feed_forward::FeedForward;
-use super::indices;
+use super::heads::{Heads, Loss};
 use super::init::Initializer;
-use crate::task::ModelConfig;
+use crate::task::{AttentionKind, ModelConfig};
 use crate::tokens::{Batch, ColumnKind, Read};
 
 /// What a model must know of the tokens: counts, no names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shape {
     /// Layers and widths.
     pub config: ModelConfig,
@@ -23,6 +26,12 @@ pub struct Shape {
     pub identities: usize,
     /// Categories of all columns together.
     pub categories: usize,
+    /// What the numbers of each column start at: 0, standardised, unless they are logarithms of counts' means.
+    pub biases: Vec<f32>,
+    /// Whether the logarithms of variances and dispersions are said too.
+    pub has_spread: bool,
+    /// How many objectives ask for pairs of nodes.
+    pub pairs: usize,
 }
 
 #[derive(Module, Debug)]
@@ -37,14 +46,10 @@ pub struct RelationalTransformer {
     embedding: TokenEmbedding,
     blocks: Vec<Block>,
     norm: RmsNorm,
-    /// Scores of the categories of all columns: `[width, categories]`.
-    category: Param<Tensor<2>>,
-    category_bias: Param<Tensor<1>>,
-    /// Numbers of the columns: `[width, columns]`.
-    number: Param<Tensor<2>>,
-    number_bias: Param<Tensor<1>>,
+    heads: Heads,
+    /// Of each block's layers of attention.
     #[module(skip)]
-    ranges: Vec<(u32, u32)>,
+    kinds: Vec<Vec<AttentionKind>>,
 }
 
 impl RelationalTransformer {
@@ -66,11 +71,8 @@ impl RelationalTransformer {
             embedding: TokenEmbedding::new(shape, start, init),
             blocks,
             norm: init.norm(width, config.epsilon),
-            category: init.normal([width, shape.categories.max(1)], 0.02),
-            category_bias: init.constant([shape.categories.max(1)], 0.0),
-            number: init.normal([width, shape.columns.len()], 0.02),
-            number_bias: init.constant([shape.columns.len()], 0.0),
-            ranges: shape.columns.iter().zip(&shape.category_counts).map(|((_, first), count)| (*first, *count)).collect(),
+            heads: Heads::new(shape, init),
+            kinds: config.blocks.clone(),
         }
     }
 
@@ -98,14 +100,25 @@ impl RelationalTransformer {
     /// # Shapes
     /// `[states, width]`; [`Read::states`] are places in it.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<2> {
+        self.watched(batch, device, |_, _| {})
+    }
+
+    /// As [`forward`](Self::forward); `watch` is called with the states behind each layer, and what it is: `embedding`,
+    /// `block 1, row`, `block 1, feed-forward`, `norm`.
+    pub fn watched(&self, batch: &Batch, device: &Device, mut watch: impl FnMut(fmt::Arguments<'_>, &Tensor<2>)) -> Tensor<2> {
         let mut states = self.embed(batch, device);
-        for (block, layers) in self.blocks.iter().zip(&batch.blocks) {
-            for (attention, layer) in block.attention.iter().zip(layers) {
+        watch(format_args!("embedding"), &states);
+        for (at, (block, layers)) in (1..).zip(self.blocks.iter().zip(&batch.blocks)) {
+            for ((attention, layer), kind) in block.attention.iter().zip(layers).zip(&self.kinds[at - 1]) {
                 states = attention.forward(states, layer);
+                watch(format_args!("block {at}, {}", kind.name()), &states);
             }
             states = block.feed_forward.forward(states);
+            watch(format_args!("block {at}, feed-forward"), &states);
         }
-        self.norm.forward(states)
+        let states = self.norm.forward(states);
+        watch(format_args!("norm"), &states);
+        states
     }
 
     /// Scores of the categories of a read column, before the softmax.
@@ -113,83 +126,52 @@ impl RelationalTransformer {
     /// # Shapes
     /// `[states, width]` to `[reads, categories of the column]`.
     pub fn scores(&self, states: Tensor<2>, read: &Read) -> Tensor<2> {
-        let device = states.device();
-        let (first, count) = self.ranges[usize::from(read.column)];
-        let (first, end) = (first as usize, (first + count) as usize);
-        let [width, _] = self.category.dims();
-        let states = states.select(0, indices(&read.states, &device));
-        let weight = self.category.val().slice([0..width, first..end]);
-        states.matmul(weight) + self.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
+        self.heads.scores(states, read)
     }
 
-    /// The numbers of a read column, standardised.
+    /// The numbers of a read column, standardised; of a column whose loss is a negative binomial's, logarithms of means.
     ///
     /// # Shapes
     /// `[states, width]` to `[reads]`.
     pub fn numbers(&self, states: Tensor<2>, read: &Read) -> Tensor<1> {
-        let device = states.device();
-        let column = usize::from(read.column);
-        let [width, _] = self.number.dims();
-        let states = states.select(0, indices(&read.states, &device));
-        let weight = self.number.val().slice([0..width, column..column + 1]);
-        let numbers = states.matmul(weight).reshape([read.states.len()]);
-        numbers + self.number_bias.val().slice_dim(0, column..column + 1)
+        self.heads.numbers(states, read)
     }
 
-    /// The mean loss over the batch's reads whose values are known: cross-entropy of categories with some of the weight
-    /// spread over all of them (`smoothing`), Huber's loss of standardised numbers.
+    /// The sum of the losses of the batch's reads whose values are known, each times its weight, and the sum of the weights.
+    /// `of` says what is made small, by column; reads of columns that it says nothing of have no loss.
+    ///
+    /// # Shapes
+    /// `[1]`; `None` where no value is known.
+    pub fn losses<'l>(&self, batch: &Batch, of: impl Fn(&Read) -> Option<&'l Loss>, device: &Device) -> Option<Tensor<1>> {
+        let states = self.forward(batch, device);
+        let sums = batch.reads.iter().filter_map(|read| self.heads.loss(states.clone(), read, of(read)?));
+        sums.reduce(|sum, other| sum + other)
+    }
+
+    /// The mean loss over the batch's reads whose values are known, each [by its kind](Loss::by_kind).
     ///
     /// # Shapes
     /// `[1]`; `None` where no value is known.
     pub fn loss(&self, batch: &Batch, smoothing: f64, device: &Device) -> Option<Tensor<1>> {
-        let states = self.forward(batch, device);
-        let mut total: Option<Tensor<1>> = None;
-        let mut count = 0;
-        for read in &batch.reads {
-            let (known, loss) = match read.kind {
-                ColumnKind::Category => self.category_loss(states.clone(), read, smoothing, device),
-                ColumnKind::Number => self.number_loss(states.clone(), read, device),
-                ColumnKind::Vector(_) | ColumnKind::Link => continue,
-            };
-            if known > 0 {
-                count += known;
-                total = Some(match total {
-                    Some(total) => total + loss,
-                    None => loss,
-                });
-            }
-        }
-        total.map(|total| total / count as f64)
+        let losses = Loss::by_kind(smoothing);
+        let weight: f64 = batch.reads.iter().filter_map(|read| Some(losses.of(read)?.weight(read))).sum();
+        self.losses(batch, |read| losses.of(read), device).map(|sum| sum / weight)
     }
 
-    fn category_loss(&self, states: Tensor<2>, read: &Read, smoothing: f64, device: &Device) -> (usize, Tensor<1>) {
-        let logs = activation::log_softmax(self.scores(states, read), 1);
-        let [rows, classes] = logs.dims();
-        let mut weights = vec![0.0_f32; rows * classes];
-        let mut known = 0;
-        for (row, &code) in read.codes.iter().enumerate() {
-            if (code as usize) < classes {
-                known += 1;
-                weights[row * classes..(row + 1) * classes].fill((smoothing / classes as f64) as f32);
-                weights[row * classes + code as usize] += (1.0 - smoothing) as f32;
-            }
-        }
-        let weights = Tensor::<2>::from_data(TensorData::new(weights, [rows, classes]), device);
-        (known, (logs * weights).sum().neg())
+    /// How alike two nodes are to an objective of pairs, for several pairs: places among the last states.
+    ///
+    /// # Shapes
+    /// `[states, width]` to `[pairs]`.
+    pub fn pair_scores(&self, states: Tensor<2>, pairs: usize, one: &[u32], other: &[u32]) -> Tensor<1> {
+        self.heads.pairs[pairs].scores(states, one, other)
     }
 
-    fn number_loss(&self, states: Tensor<2>, read: &Read, device: &Device) -> (usize, Tensor<1>) {
-        let count = read.numbers.len();
-        let weights: Vec<f32> = read.numbers.iter().map(|number| if number.is_nan() { 0.0 } else { 1.0 }).collect();
-        let known = weights.iter().filter(|&&weight| weight > 0.0).count();
-        let truth: Vec<f32> = read.numbers.iter().map(|number| if number.is_nan() { 0.0 } else { *number }).collect();
-        let truth = Tensor::<1>::from_data(TensorData::new(truth, [count]), device);
-        let weights = Tensor::<1>::from_data(TensorData::new(weights, [count]), device);
-        let error = (self.numbers(states, read) - truth).abs();
-        // Huber with δ = 1: e²/2 up to 1, e − 1/2 beyond.
-        let near = error.clone().clamp_max(1.0);
-        let loss = near.clone() * (error - near * 0.5);
-        (known, (loss * weights).sum())
+    /// What an objective of contrasts compares: the projections of some of the last states.
+    ///
+    /// # Shapes
+    /// `[states, width]` to two of `[places, width]`.
+    pub fn projections(&self, states: Tensor<2>, pairs: usize, one: &[u32], other: &[u32]) -> (Tensor<2>, Tensor<2>) {
+        self.heads.pairs[pairs].projections(states, one, other)
     }
 
     /// The vectors of identities: `[identities, width]`.

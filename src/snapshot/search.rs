@@ -10,7 +10,7 @@ const SEPARATOR: char = '|';
 const NEIGHBOURHOOD: u32 = 2_000;
 
 /// A node that a search found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hit {
     /// Its type.
     pub node_type: NodeTypeId,

@@ -8,35 +8,46 @@ use crate::snapshot::Snapshot;
 /// Which values of nodes a context of a task may show: the one place that says so, for tokens and for other programs. (The
 /// relations that a task hides are not walked.)
 ///
-/// **Invariants:** the target of a seed is never shown, nor is what the task says is derived from the target, of any node. The
-/// target of another node is shown where it is labelled, and nowhere else: so no label of a group that is held out is seen
+/// **Invariants:** no target of a seed is ever shown, nor is what the task says is derived from a target, of any node. The
+/// targets of another node are shown where it is labelled, and nowhere else: so no label of a group that is held out is seen
 /// in training. Everything else is shown.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    node_type: NodeTypeId,
-    target: AttributeId,
+    targets: Vec<(NodeTypeId, AttributeId)>,
     hidden: Vec<(NodeTypeId, AttributeId)>,
-    /// By node of the task's type.
-    labelled: Arc<[bool]>,
+    /// By node type and node; empty for a type of which none is.
+    labelled: Vec<Arc<[bool]>>,
 }
 
 impl Guard {
-    /// `labelled` are the nodes whose target may be seen where they are met beside a seed: training rows, and no others.
+    /// `labelled` are the nodes of the task's type whose targets may be seen where they are met beside a seed: training rows, and
+    /// no others.
     pub fn new(snapshot: &Snapshot, task: &ResolvedTask, labelled: &[u32]) -> Self {
-        let mut is_labelled = vec![false; snapshot.node_count(task.node_type) as usize];
+        let none: Arc<[bool]> = Arc::new([]);
+        let mut guard = Self {
+            targets: task.targets().collect(),
+            hidden: task.hidden_attributes.clone(),
+            labelled: vec![none; snapshot.schema().node_types().len()],
+        };
+        guard.label(snapshot, task.node_type, labelled);
+        guard
+    }
+
+    /// Says which nodes of a type are labelled, instead of what was said before.
+    pub fn label(&mut self, snapshot: &Snapshot, node_type: NodeTypeId, labelled: &[u32]) {
+        let mut is_labelled = vec![false; snapshot.node_count(node_type) as usize];
         for &node in labelled {
             if let Some(is_labelled) = is_labelled.get_mut(node as usize) {
                 *is_labelled = true;
             }
         }
-        let hidden = task.hidden_attributes.clone();
-        Self { node_type: task.node_type, target: task.target, hidden, labelled: is_labelled.into() }
+        self.labelled[node_type.index()] = is_labelled.into();
     }
 
     /// Whether a node's value of an attribute may be shown.
     pub fn shows(&self, node_type: NodeTypeId, attribute: AttributeId, node: u32, is_seed: bool) -> bool {
-        if (node_type, attribute) == (self.node_type, self.target) {
-            return !is_seed && self.labelled.get(node as usize) == Some(&true);
+        if self.targets.contains(&(node_type, attribute)) {
+            return !is_seed && self.labelled[node_type.index()].get(node as usize) == Some(&true);
         }
         !self.hidden.contains(&(node_type, attribute))
     }

@@ -28,6 +28,8 @@ pub mod calibration;
 mod guard;
 pub mod metrics;
 mod model;
+mod objective;
+mod rows;
 mod sampling;
 mod split;
 
@@ -39,7 +41,9 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use guard::Guard;
-pub use model::{AttentionKind, ModelConfig, OptimizerKind, Start, TrainConfig};
+pub use model::{AttentionKind, Decay, ModelConfig, OptimizerKind, Start, TrainConfig};
+pub use objective::{Also, Ask, LossKind, Objective};
+pub use rows::{Asked, Dealt};
 pub use sampling::{ContextConfig, TimeOf};
 pub use split::{Fold, Labels, folds, labels};
 
@@ -51,6 +55,9 @@ use crate::Result;
 pub struct Task {
     /// What is predicted.
     pub task: Target,
+    /// What else the same model learns.
+    #[serde(default)]
+    pub also: Vec<Also>,
     /// Which rows train and which test.
     #[serde(default)]
     pub split: SplitConfig,
@@ -78,7 +85,16 @@ pub struct Target {
     /// never shown. The target itself is always hidden.
     #[serde(default)]
     pub hide: Vec<Spanned<String>>,
-    /// What is reported; the first decides which checkpoint is best.
+    /// What training makes small; by the kind of the target if omitted.
+    #[serde(default)]
+    pub loss: Option<LossKind>,
+    /// Whether the classes weigh the same, however many rows they have; else rows do.
+    #[serde(default)]
+    pub balance: bool,
+    /// What its loss is multiplied by, beside those of `[[also]]`.
+    #[serde(default = "objective::one")]
+    pub weight: f64,
+    /// What is reported; the first decides which epoch's model is best.
     #[serde(default = "default_metrics")]
     pub metrics: Vec<Metric>,
     /// Plain models to report beside.
@@ -114,6 +130,23 @@ pub enum Baseline {
     Knn,
     /// Multinomial logistic regression.
     Logistic,
+}
+
+impl Metric {
+    /// As a task writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::MacroF1 => "macro_f1",
+            Self::R2 => "r2",
+            Self::MeanAbsoluteError => "mean_absolute_error",
+        }
+    }
+
+    /// Whether a lower one is better.
+    pub fn is_error(self) -> bool {
+        self == Self::MeanAbsoluteError
+    }
 }
 
 impl Baseline {
@@ -175,7 +208,7 @@ pub struct ResolvedTask {
     pub node_type: NodeTypeId,
     /// The predicted attribute.
     pub target: AttributeId,
-    /// Attributes never shown, the target among them.
+    /// Attributes never shown, the targets among them.
     pub hidden_attributes: Vec<(NodeTypeId, AttributeId)>,
     /// Relations never followed.
     pub hidden_relations: Vec<RelationId>,
@@ -185,6 +218,28 @@ pub struct ResolvedTask {
     pub time_of: Vec<(NodeTypeId, Option<AttributeId>)>,
     /// What the members of a group share, if the split is by groups.
     pub group: Option<GroupBy>,
+    /// What is learnt: the target first, then the others.
+    pub objectives: Vec<Objective>,
+}
+
+impl ResolvedTask {
+    /// The attributes that are predicted, the target first.
+    pub fn targets(&self) -> impl Iterator<Item = (NodeTypeId, AttributeId)> {
+        self.objectives.iter().filter_map(|objective| match objective.ask {
+            Ask::Attribute { node_type, target, .. } => Some((node_type, target)),
+            Ask::Link { .. } | Ask::Contrast { .. } => None,
+        })
+    }
+
+    /// The same task with another of its objectives in the place of the target.
+    #[must_use]
+    pub fn asking(&self, objective: usize) -> Self {
+        let mut task = self.clone();
+        if let Ask::Attribute { node_type, target, .. } = self.objectives[objective].ask {
+            (task.node_type, task.target) = (node_type, target);
+        }
+        task
+    }
 }
 
 /// What the members of a group share.
@@ -242,7 +297,12 @@ impl Task {
         };
         let relations = relations.into_iter().filter(|id| !hidden_relations.contains(id)).collect();
         let time_of = self.context.times(text, file, schema)?;
-        Ok(ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, time_of, group })
+        let objectives = self.objectives((node_type, target), text, file, schema)?;
+        let mut task =
+            ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, time_of, group, objectives };
+        let also: Vec<_> = task.targets().skip(1).collect();
+        task.hidden_attributes.extend(also);
+        Ok(task)
     }
 }
 

@@ -18,6 +18,20 @@ pub enum AttentionKind {
     Full,
 }
 
+impl AttentionKind {
+    /// As a task writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Column => "column",
+            Self::Row => "row",
+            Self::Neighbour => "neighbour",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Where identities' vectors start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +113,18 @@ pub enum OptimizerKind {
     Muon,
 }
 
+/// How the learning rate falls once it has risen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// As a cosine, to 0 (Loshchilov and Hutter 2017, <https://arxiv.org/abs/1608.03983>).
+    Cosine,
+    /// In a straight line, to 0.
+    Linear,
+    /// Not at all.
+    Constant,
+}
+
 /// `[train]`: how it is trained.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -107,16 +133,39 @@ pub struct TrainConfig {
     pub epochs: u32,
     /// Passes of masked-value pretraining before, over all rows of the task's node type; their targets stay hidden.
     pub pretrain_epochs: u32,
-    /// Contexts a step.
+    /// Contexts a batch.
     pub batch: usize,
-    /// The highest learning rate; it rises over the first twentieth of the steps and falls as a cosine to 0.
+    /// Batches a step: their gradients are added up.
+    pub accumulate: usize,
+    /// Tokens that are computed at once, at most: a batch of more is computed in parts, whose gradients are added up to the same
+    /// step. This is what bounds the memory of training. A single context is never cut, nor is a batch of contrasts.
+    pub tokens: usize,
+    /// The highest learning rate.
     pub learning_rate: f64,
+    /// Share of the steps over which the learning rate rises in a straight line.
+    pub warm_up: f64,
+    /// How it falls behind them: `cosine`, `linear`, or `constant`.
+    pub decay: Decay,
     /// What changes the parameters: `adamw`, or `muon`.
     pub optimizer: OptimizerKind,
     /// Decoupled weight decay.
     pub weight_decay: f64,
     /// The norm of all gradients together that they are scaled down to, where theirs is larger.
     pub clip: f64,
+    /// What a moving average of the parameters keeps of itself at each step, such as 0.999; the model is then that average
+    /// (Polyak and Juditsky 1992, <https://doi.org/10.1137/0330046>). The parameters themselves if 0. The first averages keep
+    /// less: at step n at most (1 + n) / (10 + n).
+    pub ema: f64,
+    /// Share of the training rows that do not train but tell which epoch's model is best, by the task's first metric; that one is
+    /// kept. None if 0: then the last is kept.
+    pub validation: f64,
+    /// Stop after so many epochs without a better one, with `validation`; 0 for never.
+    pub patience: u32,
+    /// Whether the rows of `validation` also tell the temperature that makes the probabilities of classes as often right as they
+    /// say.
+    pub calibrate: bool,
+    /// Minutes between checkpoints, from which `relata train --resume` goes on.
+    pub checkpoint_minutes: f64,
     /// Share of a training context's edges that each epoch leaves out at random: what the model says must not hang on
     /// single ones. It regularises as dropout on the inputs does (Wager et al. 2013, <https://arxiv.org/abs/1307.1493>).
     pub edge_dropout: f64,
@@ -138,10 +187,19 @@ impl Default for TrainConfig {
             epochs: 10,
             pretrain_epochs: 0,
             batch: 32,
+            accumulate: 1,
+            tokens: 65_536,
             learning_rate: 3e-3,
+            warm_up: 0.05,
+            decay: Decay::Cosine,
             optimizer: OptimizerKind::Adamw,
             weight_decay: 0.01,
             clip: 1.0,
+            ema: 0.0,
+            validation: 0.0,
+            patience: 0,
+            calibrate: true,
+            checkpoint_minutes: 5.0,
             edge_dropout: 0.2,
             label_smoothing: 0.0,
             mask: 0.15,

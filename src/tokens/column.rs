@@ -1,4 +1,4 @@
-use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema};
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, RelationId, Schema, Transform};
 
 use crate::sampler::Costs;
 use crate::snapshot::{EdgeColumn, NodeColumn, Snapshot};
@@ -32,20 +32,22 @@ pub enum ColumnKind {
 pub struct Column {
     /// Whose.
     pub owner: Owner,
-    /// Which; `None` for the column of an edge that carries nothing.
+    /// Which; `None` for the column of an edge that carries nothing, and for that of a node as a whole.
     pub attribute: Option<AttributeId>,
     /// What its values are.
     pub kind: ColumnKind,
 }
 
 impl Column {
-    /// Its name for people and files: `cell.total_counts`, `cell.expresses.gene>count`, `cell.has_type.cell_type<`.
+    /// Its name for people and files: `cell.total_counts`, `cell.expresses.gene>count`, `cell.has_type.cell_type<`, `gene`.
     pub fn title(&self, schema: &Schema) -> String {
         match self.owner {
             Owner::Node(node_type) => {
                 let owner = schema.node(node_type);
-                let attribute = self.attribute.map_or("", |attribute| owner.attributes[attribute.index()].name.as_str());
-                format!("{}.{attribute}", owner.name)
+                match self.attribute {
+                    Some(attribute) => format!("{}.{}", owner.name, owner.attributes[attribute.index()].name),
+                    None => owner.name.clone(),
+                }
             }
             Owner::Edge(relation, direction) => {
                 let way = if direction == Direction::Outgoing { '>' } else { '<' };
@@ -53,6 +55,17 @@ impl Column {
                 let attribute = self.attribute.map_or("", |attribute| known[attribute.index()].name.as_str());
                 format!("{}{way}{attribute}", schema.relation_title(relation))
             }
+        }
+    }
+}
+
+impl Column {
+    /// What the schema says that its numbers are transformed by.
+    pub fn transform(&self, schema: &Schema) -> Transform {
+        let Some(attribute) = self.attribute else { return Transform::None };
+        match self.owner {
+            Owner::Node(node_type) => schema.node(node_type).attributes[attribute.index()].transform,
+            Owner::Edge(relation, _) => schema.edge(relation).attributes[attribute.index()].transform,
         }
     }
 }
@@ -66,10 +79,13 @@ pub struct Columns {
     /// By relation and direction.
     edges: Vec<[Vec<u16>; 2]>,
     target: u16,
+    targets: Vec<u16>,
+    /// By node type, the column of nodes that are asked for as a whole.
+    wholes: Vec<Option<u16>>,
 }
 
 impl Columns {
-    /// Every attribute with a value in the snapshot that is not hidden; the target is among them.
+    /// Every attribute with a value in the snapshot that is not hidden; the targets are among them.
     pub fn of(snapshot: &Snapshot, task: &ResolvedTask) -> Self {
         let schema = snapshot.schema();
         let mut list = Vec::new();
@@ -77,18 +93,22 @@ impl Columns {
             list.push(column);
             (list.len() - 1) as u16
         };
-        let mut target = 0;
+        let (mut target, mut targets) = (0, Vec::new());
+        let asked: Vec<_> = task.targets().collect();
         let mut nodes = Vec::new();
         for node_type in schema.node_type_ids() {
             let mut own = Vec::new();
             for (at, attribute) in (0..).zip(&schema.node(node_type).attributes) {
                 let at = AttributeId(at);
-                let is_target = (node_type, at) == (task.node_type, task.target);
+                let is_target = asked.contains(&(node_type, at));
                 let is_hidden = task.hidden_attributes.contains(&(node_type, at));
                 if is_target || (!is_hidden && has_values(snapshot, node_type, at)) {
                     let id = add(Column { owner: Owner::Node(node_type), attribute: Some(at), kind: kind_of(attribute.kind) });
                     own.push(id);
                     if is_target {
+                        targets.push(id);
+                    }
+                    if (node_type, at) == (task.node_type, task.target) {
                         target = id;
                     }
                 }
@@ -116,7 +136,17 @@ impl Columns {
             });
             edges.push(both);
         }
-        Self { list, nodes, edges, target }
+        let mut wholes = vec![None; nodes.len()];
+        for objective in &task.objectives {
+            for node_type in objective.ask.wholes(schema) {
+                let whole: &mut Option<u16> = &mut wholes[node_type.index()];
+                *whole = whole.or_else(|| {
+                    list.push(Column { owner: Owner::Node(node_type), attribute: None, kind: ColumnKind::Link });
+                    Some((list.len() - 1) as u16)
+                });
+            }
+        }
+        Self { list, nodes, edges, target, targets, wholes }
     }
 
     /// All, by number.
@@ -137,6 +167,16 @@ impl Columns {
     /// The target's.
     pub fn target(&self) -> u16 {
         self.target
+    }
+
+    /// Whether it is a column that some objective predicts.
+    pub fn is_target(&self, column: u16) -> bool {
+        self.targets.contains(&column)
+    }
+
+    /// The column of a node type's nodes where they are asked for as a whole, if an objective of the task does that.
+    pub fn whole(&self, node_type: NodeTypeId) -> Option<u16> {
+        self.wholes[node_type.index()]
     }
 
     /// What rows cost at most, in tokens: what the sampler's budget counts.

@@ -1,10 +1,14 @@
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
+use crate::bits;
+
 /// Stands for a row that is not in the context.
 pub const NO_ROW: u32 = u32::MAX;
 
 /// What of a token is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Its value.
     Shown,
@@ -15,7 +19,7 @@ pub enum State {
 }
 
 /// One attribute of one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// Its column, by number in the vocabulary.
     pub column: u16,
@@ -24,6 +28,7 @@ pub struct Token {
     /// Whose it is: a node's place in the vocabulary, 0 for none.
     pub identity: u32,
     /// Its value: a number, standardised; also of a masked token, for the loss.
+    #[serde(with = "bits::number")]
     pub number: f32,
     /// Its value: a category's place in its column, or the place in [`Context::vectors`] divided by the column's
     /// dimension; also of a masked token. `u32::MAX` for neither.
@@ -31,7 +36,7 @@ pub struct Token {
 }
 
 /// A node or an edge of a context.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Its tokens.
     pub tokens: Range<u32>,
@@ -51,7 +56,7 @@ impl Row {
 }
 
 /// A subgraph as a model sees it: tokens in the order of their rows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// Nodes and edges.
     pub rows: Vec<Row>,
@@ -60,6 +65,7 @@ pub struct Context {
     /// The row of each token.
     pub row_of: Vec<u32>,
     /// The values of vector tokens, by column: `vectors[column]` is row-major.
+    #[serde(with = "bits::by_column")]
     pub vectors: Vec<(u16, Vec<f32>)>,
     /// The seed's target, masked.
     pub target: u32,

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use relata_schema::{Container, Direction, Schema};
+use relata_schema::{Container, Direction, NodeTypeId, Schema};
 
 use super::values::{Raw, Values};
 use super::vocabulary::categories;
@@ -62,8 +62,22 @@ impl Encoder {
         Ok(Self { snapshot: snapshot.clone(), task: task.clone(), columns, values, known, identities, guard })
     }
 
-    /// The context of a subgraph of one seed.
+    /// Says which nodes of another type than the task's may show their targets where they are met beside a seed.
+    pub fn label(&mut self, node_type: NodeTypeId, labelled: &[u32]) {
+        self.guard.label(&self.snapshot, node_type, labelled);
+    }
+
+    /// The context of a subgraph of one seed, which is asked for its target.
     pub fn encode(&self, subgraph: &Subgraph) -> Context {
+        self.context(subgraph, false)
+    }
+
+    /// The context of a subgraph of one seed, which is asked for as a whole: a token of the node itself stands for it.
+    pub fn encode_whole(&self, subgraph: &Subgraph) -> Context {
+        self.context(subgraph, true)
+    }
+
+    fn context(&self, subgraph: &Subgraph, is_whole: bool) -> Context {
         let mut context = Context::default();
         let hops = self.task.task.context.hops;
         let mut row_of_node = vec![NO_ROW; subgraph.nodes.len()];
@@ -73,7 +87,7 @@ impl Encoder {
                 continue;
             }
             row_of_node[place] = context.rows.len() as u32;
-            self.push_node(&mut context, subgraph, place);
+            self.push_node(&mut context, subgraph, place, is_whole);
             // The walk lists edges by their near end, in the order of the nodes.
             while let Some(edge) = edges.next_if(|edge| edge.near as usize == place) {
                 self.push_edge(&mut context, subgraph, &edge);
@@ -92,23 +106,33 @@ impl Encoder {
         context
     }
 
-    fn push_node(&self, context: &mut Context, subgraph: &Subgraph, place: usize) {
+    fn push_node(&self, context: &mut Context, subgraph: &Subgraph, place: usize, is_whole: bool) {
         let node = &subgraph.nodes[place];
         let row = context.rows.len() as u32;
         let start = context.tokens.len() as u32;
         let is_seed = subgraph.seeds.contains(&(place as u32));
-        let identity = self.identities[node.node_type.index()][node.node as usize];
+        // What is asked of a seed is not to be learnt by heart.
+        let is_nobody = is_seed && !is_whole;
+        let identity = if is_nobody { 0 } else { self.identities[node.node_type.index()][node.node as usize] };
+        let whole = self.columns.whole(node.node_type).and_then(|id| self.known[usize::from(id)].as_ref());
+        if let (true, true, Some(known)) = (is_seed, is_whole, whole) {
+            context.target = context.tokens.len() as u32;
+            self.push_token(context, row, known, State::Masked, identity, None);
+        }
         for &id in self.columns.of_node(node.node_type) {
             let Some(known) = &self.known[usize::from(id)] else { continue };
-            let is_target = id == self.columns.target();
-            let raw = self.values.of_node(&self.columns.list()[usize::from(id)], node.node);
+            let column = &self.columns.list()[usize::from(id)];
+            let is_asked = is_seed && !is_whole && id == self.columns.target();
+            let is_hidden = self.columns.is_target(id)
+                && column.attribute.is_some_and(|target| !self.guard.shows(node.node_type, target, node.node, is_seed));
+            let raw = self.values.of_node(column, node.node);
             let state = match &raw {
-                _ if is_target && is_seed => State::Masked,
-                _ if is_target && !self.guard.shows(node.node_type, self.task.target, node.node, is_seed) => State::Missing,
+                _ if is_asked => State::Masked,
+                _ if is_hidden => State::Missing,
                 Some(_) => State::Shown,
                 None => State::Missing,
             };
-            if is_target && is_seed {
+            if is_asked {
                 context.target = context.tokens.len() as u32;
             }
             let raw = if state == State::Missing { None } else { raw };

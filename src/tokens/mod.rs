@@ -39,4 +39,4 @@ pub use column::{Column, ColumnKind, Columns, Owner};
 pub use context::{Context, NO_ROW, Row, State, Token};
 pub use encoder::Encoder;
 pub use visible::visible;
-pub use vocabulary::{Vocabulary, VocabularyColumn};
+pub use vocabulary::{Learning, Vocabulary, VocabularyColumn};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
-use relata_schema::{AttributeKind, Direction, NodeTypeId};
+use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, Schema, Transform};
 use serde::{Deserialize, Serialize};
 
 use super::values::{Raw, Values};
@@ -32,35 +32,78 @@ pub struct VocabularyColumn {
     pub mean: f64,
     /// Of a number: the standard deviation, or 1 where all are equal.
     pub deviation: f64,
+    /// Of a number: what the schema says that it is transformed by, before it is standardised.
+    #[serde(default)]
+    pub transform: Transform,
     /// Of a category: its names, in byte order.
     pub categories: Vec<String>,
     /// Where its names begin in the list of all columns' names.
     pub first_category: u32,
 }
 
-impl Vocabulary {
-    /// Learns from the subgraphs of the training rows.
-    pub fn learn(snapshot: &Snapshot, task: &ResolvedTask, subgraphs: &[Subgraph], training: &[u32]) -> Self {
+impl VocabularyColumn {
+    /// A number as the data have it, from one that was transformed and standardised.
+    pub fn original(&self, standardised: f64) -> f64 {
+        let number = standardised * self.deviation + self.mean;
+        match self.transform {
+            Transform::None | Transform::ZScore => number,
+            Transform::Log1p | Transform::Log1pPer10k => number.signum() * number.abs().exp_m1(),
+        }
+    }
+}
+
+/// A vocabulary that is being learnt.
+pub struct Learning<'l> {
+    snapshot: &'l Snapshot,
+    task: &'l ResolvedTask,
+    columns: Columns,
+    values: Values,
+    learnt: Learnt,
+}
+
+impl<'l> Learning<'l> {
+    /// Nothing is known yet.
+    pub fn new(snapshot: &'l Snapshot, task: &'l ResolvedTask) -> Self {
         let columns = Columns::of(snapshot, task);
         let values = Values::of(snapshot, columns.list());
-        let schema = snapshot.schema();
+        let learnt = Learnt::new(&columns, snapshot.schema().node_types().len());
+        Self { snapshot, task, columns, values, learnt }
+    }
+
+    /// Learns from the subgraphs of some training rows. What is learnt from all does not hang on how they are dealt to calls, if
+    /// each call but the last has a multiple of 64.
+    pub fn add(&mut self, subgraphs: &[Subgraph]) {
+        let node_types = self.snapshot.schema().node_types().len();
         let parts: Vec<Learnt> = subgraphs
             .par_chunks(64)
             .map(|subgraphs| {
-                let mut learnt = Learnt::new(&columns, schema.node_types().len());
-                subgraphs.iter().for_each(|subgraph| learnt.add(subgraph, task, &columns, &values));
+                let mut learnt = Learnt::new(&self.columns, node_types);
+                subgraphs.iter().for_each(|subgraph| learnt.add(subgraph, self.task, &self.columns, &self.values));
                 learnt
             })
             .collect();
-        let mut learnt = Learnt::new(&columns, schema.node_types().len());
-        parts.iter().for_each(|part| learnt.merge(part));
-        let target = columns.target();
-        learnt.sums[usize::from(target)] = Sums::default();
+        parts.iter().for_each(|part| self.learnt.merge(part));
+    }
+
+    /// Learns the scale of one of the task's targets, which comes from the rows that train it alone.
+    pub fn add_target(&mut self, node_type: NodeTypeId, target: AttributeId, training: &[u32]) {
+        let is_it = |column: &Column| (column.owner, column.attribute) == (Owner::Node(node_type), Some(target));
+        let Some(at) = self.columns.list().iter().position(is_it) else { return };
+        let column = self.columns.list()[at];
+        let sums = &mut self.learnt.sums[at];
+        *sums = Sums::default();
         for &node in training {
-            if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(target)], node) {
-                learnt.sums[usize::from(target)].add(number);
+            if let Some(Raw::Number(number)) = self.values.of_node(&column, node) {
+                sums.add(number);
             }
         }
+    }
+
+    /// What was learnt.
+    pub fn finish(self) -> Vocabulary {
+        let Self { snapshot, task, columns, learnt, .. } = self;
+        let schema = snapshot.schema();
+        let target = columns.target();
         let mut first_category = 0;
         let described = columns
             .list()
@@ -75,6 +118,7 @@ impl Vocabulary {
                     kind: column.kind,
                     mean: sums.mean(),
                     deviation: sums.deviation(),
+                    transform: column.transform(schema),
                     categories,
                     first_category: own,
                 }
@@ -90,7 +134,17 @@ impl Vocabulary {
             })
             .filter(|(_, keys): &(String, Vec<String>)| !keys.is_empty())
             .collect();
-        Self { columns: described, target, identities }
+        Vocabulary { columns: described, target, identities }
+    }
+}
+
+impl Vocabulary {
+    /// Learns from the subgraphs of the training rows of a task's target.
+    pub fn learn(snapshot: &Snapshot, task: &ResolvedTask, subgraphs: &[Subgraph], training: &[u32]) -> Self {
+        let mut learning = Learning::new(snapshot, task);
+        learning.add(subgraphs);
+        learning.add_target(task.node_type, task.target, training);
+        learning.finish()
     }
 
     /// How many places identities have: none, and for each type an unknown node and the known ones.
@@ -125,6 +179,13 @@ impl Vocabulary {
             *next += keys.len() as u32 + 1;
             Some((name.as_str(), unknown, keys.as_slice()))
         })
+    }
+
+    /// The number of an attribute's column.
+    pub fn column(&self, schema: &Schema, node_type: NodeTypeId, attribute: AttributeId) -> Option<u16> {
+        let column = Column { owner: Owner::Node(node_type), attribute: Some(attribute), kind: ColumnKind::Link };
+        let title = column.title(schema);
+        self.columns.iter().position(|column| column.title == title).map(|at| at as u16)
     }
 
     /// The column that is predicted.

@@ -159,6 +159,7 @@ mod tests {
 
     fn vocabulary(identities: usize) -> Vocabulary {
         let column = VocabularyColumn {
+            transform: relata_schema::Transform::None,
             title: "cell.expresses.gene>count".into(),
             kind: ColumnKind::Number,
             mean: 2.0,

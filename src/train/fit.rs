@@ -1,40 +1,59 @@
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
-use burn::module::Module;
-use burn::optim::GradientsParams;
-use burn::tensor::Device;
-use indicatif::ProgressBar;
 use rayon::prelude::*;
+use relata_schema::RelationId;
 
-use super::batches::{Batches, Pass, Question};
+use super::checkpoint::Checkpoint;
 use super::first_order::{Entry, entries, spectral};
-use super::{Epoch, FirstOrder, Model, Optimizer};
+use super::metrics::Line;
+use super::model::logits;
+use super::objectives::{Objective, Visible, sampler, shape};
+use super::settings::check;
+use super::trainer::Fitting;
+use super::{Answer, FirstOrder, Model};
 use crate::allocator::Keeping;
-use crate::model::{RelationalTransformer, Shape, Start};
-use crate::sampler::Sampler;
 use crate::sampler::random::Key;
 use crate::snapshot::{Hit, Snapshot};
-use crate::task::{ResolvedTask, TrainConfig};
-use crate::tokens::{ColumnKind, Context, Encoder, Vocabulary};
-use crate::{Error, Result, progress};
+use crate::task::calibration::Temperature;
+use crate::task::{Ask, Asked, Dealt, Fold, Labels, ResolvedTask, labels};
+use crate::tokens::{ColumnKind, Context, Learning, Vocabulary};
+use crate::{Error, Result};
 
-/// Draws of the sampler below this are for training; this one is what models are asked with.
-pub(super) const ASKING: u64 = 1 << 32;
+/// Rows that are looked at together before training.
+const CHUNK: usize = 4096;
 
-/// How [`fit`] reports.
+/// Rows at most that the linear term and the principal axes are learnt from.
+const FEW: usize = 1 << 16;
+
+/// How [`fit`] reports, and what it keeps.
 pub struct FitOptions<'f> {
     /// No progress bar.
     pub quiet: bool,
     /// What the progress bar says before the phase, such as `fold 1/5`.
     pub label: String,
-    /// Called after each epoch.
-    pub on_epoch: &'f mut dyn FnMut(&Epoch) -> Result<()>,
+    /// The fold that is held out; `None` where none is.
+    pub fold: Option<u32>,
+    /// Called with each line of the metrics.
+    pub log: &'f mut dyn FnMut(&Line) -> Result<()>,
+    /// Where checkpoints go, and the batch at which the loss stops being a number.
+    pub keep: Option<Keep<'f>>,
+}
+
+/// Where training keeps what it needs to go on.
+#[derive(Clone, Copy)]
+pub struct Keep<'k> {
+    /// A run's folder.
+    pub run: &'k Path,
+    /// Whether it goes on from the run's last checkpoint, if there is one.
+    pub resumes: bool,
 }
 
 /// Trains a model on the rows `training` of the task's node type. Nothing of other rows' targets is looked at.
 ///
 /// # Errors
-/// When a setting cannot be, a training row has no target, or the loss stops being a number.
+/// When a setting cannot be, a training row has no target, the loss stops being a number, or the checkpoint is of another
+/// snapshot or fold.
 pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut options: FitOptions<'_>) -> Result<Model> {
     let started = Instant::now();
     let _keeping = Keeping::new();
@@ -42,247 +61,176 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut optio
     if training.is_empty() {
         return Err(Error::Training("there is no training row: no node of the task's type has the target".to_owned()));
     }
-    let sampler = super::model::sampler(snapshot, task)?;
-    let seeds: Vec<Hit> = training.iter().map(|&node| Hit { node_type: task.node_type, node }).collect();
-    let subgraphs = sampler.sample_each(&seeds, 0)?;
-    let vocabulary = Vocabulary::learn(snapshot, task, &subgraphs, training);
-    let encoder = Encoder::new(snapshot, task, &vocabulary, training)?;
-    let contexts: Vec<Context> = subgraphs.par_iter().map(|subgraph| encoder.encode(subgraph)).collect();
-    let rows: Vec<Vec<Entry>> = contexts.iter().map(|context| entries(context, &vocabulary)).collect();
+    let resumed = resumed(snapshot, &options)?;
+    let mut dealt = task.dealt(snapshot, &Fold { train: training.to_vec(), test: Vec::new() }, options.fold)?;
+    let (rows, validation) = held_back(task, training);
+    for (objective, dealt) in task.objectives.iter().zip(&mut dealt) {
+        if let (Ask::Attribute { node_type, .. }, Asked::Nodes(nodes)) = (&objective.ask, &mut dealt.train)
+            && *node_type == task.node_type
+        {
+            nodes.retain(|node| validation.binary_search(node).is_err());
+        }
+        if objective.weight > 0.0 && dealt.train.is_empty() {
+            return Err(Error::Training(format!("{}: there is nothing to train on: no such value or edge is known", objective.name)));
+        }
+    }
+    let visible = Visible::new(task, rows.clone(), &dealt);
+    let vocabulary = learn(snapshot, task, &dealt, &visible.excluded)?;
+    let objectives = (0..task.objectives.len())
+        .map(|at| Objective::new(snapshot, task, at, &vocabulary, &visible))
+        .collect::<Result<Vec<_>>>()?;
+    let (entries, codes) = edges_of(snapshot, task, &objectives[0], &vocabulary, &rows)?;
     let config = &task.task.model;
     let start = match config.start {
-        crate::task::Start::Spectral if rows.iter().any(|row| !row.is_empty()) => {
-            Some(spectral(&rows, &vocabulary, config.width, task.task.train.seed)?)
+        crate::task::Start::Spectral if entries.iter().any(|row| !row.is_empty()) => {
+            Some(spectral(&entries, &vocabulary, config.width, task.task.train.seed)?)
         }
         _ => None,
     };
     let is_class = vocabulary.target_column().kind == ColumnKind::Category;
     let first_order = if config.first_order && is_class {
-        let codes: Vec<u32> = contexts.iter().map(|context| context.tokens[context.target as usize].code).collect();
         let classes = vocabulary.target_column().categories.len();
-        if let Some(at) = codes.iter().position(|&code| code as usize >= classes) {
-            let key = snapshot.key(task.node_type, training[at]);
-            return Err(Error::Training(format!("the training row `{key}` has no target")));
-        }
-        Some(FirstOrder::fit(&rows, &codes, classes, vocabulary.identity_count())?)
+        Some(FirstOrder::fit(&entries, &codes, classes, vocabulary.identity_count())?)
     } else {
         None
     };
-    drop((contexts, rows, subgraphs));
+    drop((entries, codes));
     let fitting = Fitting {
+        snapshot,
         task,
         vocabulary: &vocabulary,
-        sampler: &sampler,
-        encoder: &encoder,
-        shape: &super::model::shape(&vocabulary, task),
-        start: start.as_ref(),
-        training,
-        all: &(0..snapshot.node_count(task.node_type)).collect::<Vec<u32>>(),
+        costs: objectives.iter().zip(&dealt).map(|(objective, dealt)| objective.cost(&dealt.train)).collect::<Result<_>>()?,
+        objectives: &objectives,
+        dealt: &dealt,
+        validation: &validation,
+        labels: labels(snapshot, task)?,
+        shape: &shape(&vocabulary, task, snapshot.schema()),
         device: &crate::model::device()?.autodiff(),
         started,
     };
-    let mut members = Vec::new();
-    for member in 0..task.task.train.members {
-        members.push(fitting.run(member, &mut options)?.valid());
+    let members = fitting.members(start.as_ref(), resumed, &mut options)?;
+    drop(objectives);
+    let temperatures = vec![Temperature::default(); task.objectives.len()];
+    let mut model = Model { task: task.clone(), vocabulary, members, first_order, temperatures, visible };
+    if task.task.train.calibrate && !validation.is_empty() {
+        model.temperatures = calibrated(snapshot, &model, &validation)?;
     }
-    Ok(Model { task: task.clone(), vocabulary, members, first_order, labelled: training.to_vec() })
+    model.visible = Visible::new(task, training.to_vec(), &dealt);
+    Ok(model)
 }
 
-/// The first member has the task's seed, the others hashes of it.
-fn seed_of(seed: u64, member: u32) -> u64 {
-    if member == 0 { seed } else { Key::new("relata member", seed).with(u64::from(member)).random().word() }
+/// The checkpoint that the options ask for, if there is one.
+fn resumed(snapshot: &Snapshot, options: &FitOptions<'_>) -> Result<Option<Checkpoint>> {
+    let Some(keep) = options.keep.filter(|keep| keep.resumes) else { return Ok(None) };
+    let Some(found) = Checkpoint::open(keep.run)? else { return Ok(None) };
+    let progress = &found.progress;
+    if progress.snapshot != snapshot.id().as_str() {
+        let expected = format!("{}, the store's current one", snapshot.id());
+        return Err(Error::setting("--resume", format!("a checkpoint of snapshot {}", progress.snapshot), expected));
+    }
+    if progress.fold != options.fold {
+        let name = |fold: Option<u32>| fold.map_or("no fold".to_owned(), |fold| format!("fold {fold}"));
+        return Err(Error::setting("--resume", format!("a checkpoint that holds out {}", name(progress.fold)), name(options.fold)));
+    }
+    Ok(Some(found))
 }
 
-fn check(task: &ResolvedTask) -> Result<()> {
-    let model = &task.task.model;
-    let train = &task.task.train;
-    let wrong = |setting: &str, found: String, expected: &str| Err(Error::setting(setting, found, expected));
-    let share = |value: f64| (0.0..1.0).contains(&value);
-    if model.heads == 0 || model.width == 0 || !model.width.is_multiple_of(model.heads) {
-        let found = format!("width {}, heads {}", model.width, model.heads);
-        return wrong("model.width", found, "a multiple of `model.heads`");
-    }
-    if model.blocks.is_empty() || model.blocks.iter().any(Vec::is_empty) {
-        return wrong(
-            "model.blocks",
-            format!("{:?}", model.blocks),
-            "at least one block, each with at least one kind of attention",
-        );
-    }
-    if !share(train.edge_dropout) || !share(train.label_smoothing) || !share(train.mask) {
-        let found = format!("{}, {}, {}", train.edge_dropout, train.label_smoothing, train.mask);
-        return wrong("train.edge_dropout, train.label_smoothing, train.mask", found, "shares from 0 to below 1");
-    }
-    if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
-        return wrong("train.learning_rate", train.learning_rate.to_string(), "a number above 0");
-    }
-    if train.clip.is_nan() || train.clip <= 0.0 {
-        return wrong("train.clip", train.clip.to_string(), "a number above 0");
-    }
-    if train.batch == 0 || train.members == 0 {
-        return wrong("train.batch, train.members", format!("{}, {}", train.batch, train.members), "at least 1");
-    }
-    Ok(())
+/// The rows that train, and those that are held back to tell which model is best.
+fn held_back(task: &ResolvedTask, training: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let share = task.task.train.validation;
+    let key = Key::new("relata validation", task.task.train.seed);
+    let is_held_back = |row: &u32| key.with(u64::from(*row)).random().below(1 << 32) < (share * (1_u64 << 32) as f64) as u64;
+    let (validation, rows): (Vec<u32>, Vec<u32>) = training.iter().partition(|row| is_held_back(row));
+    // Of a few rows chance may hold all back.
+    if rows.is_empty() { (validation, rows) } else { (rows, validation) }
 }
 
-/// What the members of an ensemble are made of.
-struct Fitting<'f> {
-    task: &'f ResolvedTask,
-    vocabulary: &'f Vocabulary,
-    sampler: &'f Sampler,
-    encoder: &'f Encoder,
-    shape: &'f Shape,
-    start: Option<&'f Start>,
-    /// The rows that train, and all rows, which pretraining goes through.
-    training: &'f [u32],
-    all: &'f [u32],
-    device: &'f Device,
-    started: Instant,
-}
-
-impl Fitting<'_> {
-    fn run(&self, member: u32, options: &mut FitOptions<'_>) -> Result<RelationalTransformer> {
-        let train = &self.task.task.train;
-        let seed = seed_of(train.seed, member);
-        let batches = Batches {
-            sampler: self.sampler,
-            encoder: self.encoder,
-            vocabulary: self.vocabulary,
-            task: self.task,
-            kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
-            key: Key::new("relata training", seed),
-        };
-        let mut model = RelationalTransformer::new(self.shape, self.start, seed, self.device);
-        if train.pretrain_epochs > 0 {
-            model = self.phase(model, member, &batches, Question::Masked(train.mask), options)?;
-        }
-        if train.epochs > 0 {
-            model = self.phase(model, member, &batches, Question::Target, options)?;
-        }
-        Ok(model)
-    }
-
-    fn phase(
-        &self,
-        model: RelationalTransformer,
-        member: u32,
-        batches: &Batches<'_>,
-        question: Question,
-        options: &mut FitOptions<'_>,
-    ) -> Result<RelationalTransformer> {
-        let train = &self.task.task.train;
-        let (epochs, rows, first_draw, edge_dropout) = match question {
-            Question::Target => (train.epochs, self.training, 1 << 16, train.edge_dropout),
-            Question::Masked(_) => (train.pretrain_epochs, self.all, 1 << 17, 0.0),
-        };
-        let name = question.phase();
-        let bar =
-            progress::bar(&format!("{}{name}", options.label), u64::from(epochs) * rows.len() as u64, "contexts", options.quiet);
-        let steps = u64::from(epochs) * rows.len().div_ceil(train.batch) as u64;
-        let mut phase = Phase {
-            optimizer: Optimizer::new(train),
-            model: Some(model),
-            clock: Clock { steps, step: 0, started: Instant::now(), limit: train.minutes },
-            bar,
-            losses: (0.0, 0),
-        };
-        for epoch in 0..epochs {
-            let pass = Pass { draw: first_draw + u64::from(epoch), question, edge_dropout, shuffled: true, wants_entries: false };
-            let begun = Instant::now();
-            let mut tokens = 0;
-            let mut computing = Duration::ZERO;
-            phase.losses = (0.0, 0);
-            batches.run(rows, &pass, |laid| {
-                let begun = Instant::now();
-                tokens += laid.tokens;
-                phase.step(&laid.batch, train, self.device)?;
-                phase.bar.inc(laid.places.len() as u64);
-                computing += begun.elapsed();
-                Ok(!phase.clock.is_over())
-            })?;
-            let elapsed = begun.elapsed().as_secs_f64();
-            let report = Epoch {
-                member,
-                phase: name.to_owned(),
-                epoch,
-                loss: phase.losses.0 / f64::from(phase.losses.1.max(1)),
-                learning_rate: phase.clock.learning_rate(train.learning_rate),
-                tokens_per_second: tokens as f64 / elapsed,
-                waiting: 1.0 - computing.as_secs_f64() / elapsed,
-                seconds: self.started.elapsed().as_secs_f64(),
-            };
-            phase.bar.set_message(format!("epoch {}/{epochs}, loss {:.4}", epoch + 1, report.loss));
-            (options.on_epoch)(&report)?;
-            if phase.clock.is_over() {
-                break;
+/// What the rows that train say of tokens.
+fn learn(
+    snapshot: &Snapshot,
+    task: &ResolvedTask,
+    dealt: &[Dealt],
+    excluded: &[(RelationId, u32, u32)],
+) -> Result<Vocabulary> {
+    let mut learning = Learning::new(snapshot, task);
+    for (at, (objective, dealt)) in task.objectives.iter().zip(dealt).enumerate() {
+        let sampler = sampler(snapshot, &task.asking(at), excluded)?;
+        let schema = snapshot.schema();
+        let hits: Vec<Hit> = match (&objective.ask, &dealt.train) {
+            (Ask::Attribute { node_type, .. } | Ask::Contrast { node_type, .. }, Asked::Nodes(nodes)) => {
+                nodes.iter().map(|&node| Hit { node_type: *node_type, node }).collect()
             }
-        }
-        phase.bar.finish_and_clear();
-        phase.model.ok_or_else(|| Error::Training("the model was lost in a step; this is a defect of Relata".to_owned()))
-    }
-}
-
-struct Phase {
-    optimizer: Optimizer,
-    /// Taken out while a step changes it.
-    model: Option<RelationalTransformer>,
-    clock: Clock,
-    bar: ProgressBar,
-    /// Sum and count of this epoch's.
-    losses: (f64, u32),
-}
-
-impl Phase {
-    fn step(&mut self, batch: &crate::tokens::Batch, train: &TrainConfig, device: &Device) -> Result<()> {
-        let Some(model) = self.model.take() else { return Ok(()) };
-        let Some(loss) = model.loss(batch, train.label_smoothing, device) else {
-            self.model = Some(model);
-            return Ok(());
+            (Ask::Link { relation, .. }, Asked::Edges(edges)) => {
+                let known = schema.edge(*relation);
+                let ends = |&(source, target): &(u32, u32)| {
+                    [Hit { node_type: known.source, node: source }, Hit { node_type: known.target, node: target }]
+                };
+                let mut hits: Vec<Hit> = edges.iter().flat_map(ends).collect();
+                hits.sort_unstable_by_key(|hit| (hit.node_type, hit.node));
+                hits.dedup();
+                hits
+            }
+            _ => Vec::new(),
         };
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        if !value.is_finite() {
-            return Err(Error::Training(format!(
-                "the loss became {value} at step {}; a lower `train.learning_rate` (now {}) usually helps",
-                self.clock.step, train.learning_rate
-            )));
+        for hits in hits.chunks(CHUNK) {
+            learning.add(&sampler.sample_each(hits, 0)?);
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        let (model, _) = self.optimizer.step(model, gradients, self.clock.learning_rate(train.learning_rate));
-        self.model = Some(model);
-        self.clock.step += 1;
-        self.losses.0 += value;
-        self.losses.1 += 1;
-        Ok(())
     }
+    for (objective, dealt) in task.objectives.iter().zip(dealt) {
+        if let (Ask::Attribute { node_type, target, .. }, Asked::Nodes(rows)) = (&objective.ask, &dealt.train) {
+            learning.add_target(*node_type, *target, rows);
+        }
+    }
+    Ok(learning.finish())
 }
 
-/// How far a phase is, by its steps or by its time, whichever is further.
-struct Clock {
-    steps: u64,
-    step: u64,
-    started: Instant,
-    limit: Option<f64>,
+/// The edges of the rows that train, one by one, and the rows' classes: of as many rows as are needed.
+fn edges_of(
+    snapshot: &Snapshot,
+    task: &ResolvedTask,
+    objective: &Objective<'_>,
+    vocabulary: &Vocabulary,
+    rows: &[u32],
+) -> Result<(Vec<Vec<Entry>>, Vec<u32>)> {
+    let column = vocabulary.target_column();
+    let some: Vec<u32> = rows.iter().copied().step_by(rows.len().div_ceil(FEW)).collect();
+    let (mut found, mut codes) = (Vec::with_capacity(some.len()), Vec::with_capacity(some.len()));
+    for rows in some.chunks(CHUNK) {
+        let seeds: Vec<Hit> = rows.iter().map(|&node| Hit { node_type: task.node_type, node }).collect();
+        let subgraphs = objective.sampler().sample_each(&seeds, 0)?;
+        let contexts: Vec<Context> = subgraphs.par_iter().map(|subgraph| objective.encoder().encode(subgraph)).collect();
+        for (context, &row) in contexts.iter().zip(rows) {
+            let code = context.tokens[context.target as usize].code;
+            if column.kind == ColumnKind::Category && code as usize >= column.categories.len() {
+                let key = snapshot.key(task.node_type, row);
+                return Err(Error::Training(format!("the training row `{key}` has no target")));
+            }
+            codes.push(code);
+            found.push(entries(context, vocabulary));
+        }
+    }
+    Ok((found, codes))
 }
 
-impl Clock {
-    fn done(&self) -> f64 {
-        let by_steps = self.step as f64 / self.steps.max(1) as f64;
-        let by_time = self.limit.map_or(0.0, |minutes| self.started.elapsed().as_secs_f64() / (minutes * 60.0));
-        by_steps.max(by_time).min(1.0)
-    }
-
-    fn is_over(&self) -> bool {
-        self.limit.is_some_and(|minutes| self.started.elapsed() >= Duration::from_secs_f64(minutes.max(0.0) * 60.0))
-    }
-
-    /// Linear over the first twentieth, then a cosine to 0.
-    fn learning_rate(&self, highest: f64) -> f64 {
-        const WARM_UP: f64 = 0.05;
-        let done = self.done();
-        let first = 1.0 / self.steps.max(1) as f64;
-        if done < WARM_UP {
-            return highest * (done + first) / (WARM_UP + first);
+/// For each objective the temperature that rows which did not train ask for.
+fn calibrated(snapshot: &Snapshot, model: &Model, validation: &[u32]) -> Result<Vec<Temperature>> {
+    let task = &model.task;
+    let temperature = |(at, objective): (usize, &crate::task::Objective)| {
+        let Ask::Attribute { node_type, .. } = objective.ask else { return Ok(Temperature::default()) };
+        if node_type != task.node_type {
+            return Ok(Temperature::default());
         }
-        highest * 0.5 * (1.0 + (std::f64::consts::PI * (done - WARM_UP) / (1.0 - WARM_UP)).cos())
-    }
+        let Labels::Classes { names, codes } = labels(snapshot, &task.asking(at))? else { return Ok(Temperature::default()) };
+        let answers = model.uncalibrated(at, snapshot, validation, true)?;
+        let said: Vec<f32> = answers
+            .iter()
+            .flat_map(|answer| match answer {
+                Answer::Classes(probabilities) => logits(probabilities),
+                Answer::Number(_) => Vec::new(),
+            })
+            .collect();
+        let truth: Vec<u32> = validation.iter().map(|&row| codes[row as usize].unwrap_or(u32::MAX)).collect();
+        Ok(Temperature::fit(&said, names.len(), &truth))
+    };
+    task.objectives.iter().enumerate().map(temperature).collect()
 }

@@ -1,6 +1,7 @@
 //! The lines of a run's `metrics.jsonl`, as they are written and read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +11,25 @@ use crate::{Error, Result};
 
 /// The file of a run that holds them.
 pub const FILE: &str = "metrics.jsonl";
+
+/// What training is for at a time; they come in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Masked values.
+    Pretrain,
+    /// The task's objectives.
+    Train,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pretrain => "pretrain",
+            Self::Train => "train",
+        })
+    }
+}
 
 /// One line: a JSON object whose `kind` says which it is. A number that is not finite is `null`, and is read as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +48,8 @@ pub enum Line {
 pub struct Step {
     /// Which member of the ensemble, from 0.
     pub member: u32,
-    /// `pretrain` or `train`.
-    pub phase: String,
+    /// What it is for.
+    pub phase: Phase,
     /// What the step's batch was of.
     pub task: String,
     /// Steps of the phase that were done, this one among them.
@@ -61,8 +81,8 @@ pub struct Step {
 pub struct Validation {
     /// Which member of the ensemble, from 0.
     pub member: u32,
-    /// `pretrain` or `train`.
-    pub phase: String,
+    /// What it is for.
+    pub phase: Phase,
     /// What was asked.
     pub task: String,
     /// Steps of the phase that were done before.
@@ -85,8 +105,8 @@ pub struct Validation {
 pub struct Epoch {
     /// Which member of the ensemble, from 0.
     pub member: u32,
-    /// `pretrain` or `train`.
-    pub phase: String,
+    /// What it is for.
+    pub phase: Phase,
     /// From 0, in its phase.
     pub epoch: u32,
     /// Mean loss over the steps.
@@ -154,10 +174,10 @@ mod tests {
     use super::*;
 
     fn lines() -> Vec<Line> {
-        let (phase, task) = ("train".to_owned(), "celltype".to_owned());
+        let (phase, task) = (Phase::Train, "celltype".to_owned());
         let step = Step {
             member: 1,
-            phase: phase.clone(),
+            phase,
             task: task.clone(),
             step: 3_000_000_000,
             epoch: 2,
@@ -169,7 +189,7 @@ mod tests {
             seconds: 7.0,
         };
         let scores = BTreeMap::from([("macro_f1".to_owned(), 0.5), ("r2".to_owned(), -3.0)]);
-        let validation = Validation { member: 0, phase: phase.clone(), task, step: 0, epoch: 0, loss: 1.5, scores, seconds: 8.0 };
+        let validation = Validation { member: 0, phase, task, step: 0, epoch: 0, loss: 1.5, scores, seconds: 8.0 };
         let epoch = Epoch {
             member: 0,
             phase,

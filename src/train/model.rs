@@ -1,16 +1,17 @@
-use burn::tensor::activation;
+use burn::tensor::{Tensor, activation};
 
 use super::FirstOrder;
-use super::batches::{Batches, Laid, Pass, Question};
-use super::fit::ASKING;
+use super::batches::{Laid, Pass, Question};
+use super::judge::Told;
+use super::objectives::{Cost, Objective, Visible};
 use crate::embedding::{EmbeddingInfo, EmbeddingTable};
 use crate::layout::layout;
-use crate::model::{RelationalTransformer, Shape, floats};
+use crate::model::{RelationalTransformer, floats};
 use crate::sampler::random::Key;
-use crate::sampler::{Sampler, Walk};
 use crate::snapshot::Snapshot;
-use crate::task::ResolvedTask;
-use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary};
+use crate::task::calibration::Temperature;
+use crate::task::{Asked, ResolvedTask};
+use crate::tokens::{ColumnKind, Read, Vocabulary, VocabularyColumn};
 use crate::{Error, Result, progress};
 
 /// A trained model: one or more transformers whose answers are averaged, and what their tokens mean.
@@ -23,8 +24,11 @@ pub struct Model {
     pub members: Vec<RelationalTransformer>,
     /// The linear term that answers beside them.
     pub first_order: Option<FirstOrder>,
-    /// The rows of the training snapshot whose target it may be shown beside a seed.
-    pub labelled: Vec<u32>,
+    /// What makes the probabilities of its classes as often right as they say, for each of the task's objectives; 1 where nothing
+    /// was held back to tell.
+    pub temperatures: Vec<Temperature>,
+    /// What of the snapshot that it was trained on its contexts may show.
+    pub visible: Visible,
 }
 
 /// What a model says of one row.
@@ -32,8 +36,28 @@ pub struct Model {
 pub enum Answer {
     /// Of a category or boolean: the probability of each of the target's names, in byte order.
     Classes(Vec<f32>),
-    /// Of a number: in the attribute's unit.
+    /// Of a number or count: in the attribute's unit.
     Number(f64),
+}
+
+/// What a model says of a column's reads: `[reads, classes]`, row-major, with 1 for the classes of a number.
+pub(super) fn said(
+    model: &RelationalTransformer,
+    states: Tensor<2>,
+    read: &Read,
+    column: &VocabularyColumn,
+    is_count: bool,
+) -> (usize, Vec<f32>) {
+    if column.kind == ColumnKind::Category {
+        let values = activation::softmax(model.scores(states, read), 1);
+        return (column.categories.len(), floats(values));
+    }
+    let numbers = floats(model.numbers(states, read));
+    let original = |number: f32| match is_count {
+        true => f64::from(number).exp(),
+        false => column.original(f64::from(number)),
+    };
+    (1, numbers.into_iter().map(|number| original(number) as f32).collect())
 }
 
 impl Answer {
@@ -50,56 +74,46 @@ impl Answer {
     }
 }
 
-/// The sampler of a task's contexts.
-pub(super) fn sampler(snapshot: &Snapshot, task: &ResolvedTask) -> Result<Sampler> {
-    let context = &task.task.context;
-    let schema = snapshot.schema();
-    let mut width_of = Vec::new();
-    for (name, &width) in &context.width_of {
-        width_of.push((schema.relation(name)?, width));
-    }
-    let walk = Walk::Context {
-        tokens: context.tokens,
-        hops: context.hops,
-        width: context.width,
-        width_of,
-        costs: Columns::of(snapshot, task).costs(),
-    };
-    Sampler::new(snapshot, task.sampler_config(walk))
-}
-
-/// The shape of the model that a vocabulary and a task ask for.
-pub(super) fn shape(vocabulary: &Vocabulary, task: &ResolvedTask) -> Shape {
-    Shape {
-        config: task.task.model.clone(),
-        columns: vocabulary.columns.iter().map(|column| (column.kind, column.first_category)).collect(),
-        category_counts: vocabulary.columns.iter().map(|column| column.categories.len() as u32).collect(),
-        identities: vocabulary.identity_count(),
-        categories: vocabulary.category_count(),
-    }
-}
-
 impl Model {
-    /// What it says of `rows`, in their order.
+    /// What it says of the target of `rows`, in their order.
     ///
     /// # Errors
     /// When the snapshot does not fit the model.
     pub fn predict(&self, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<Vec<Answer>> {
+        self.predict_objective(0, snapshot, rows, quiet)
+    }
+
+    /// What it says of the attribute that an objective of its task asks for.
+    ///
+    /// # Errors
+    /// When the objective asks for no attribute, or the snapshot does not fit the model.
+    pub fn predict_objective(&self, at: usize, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<Vec<Answer>> {
+        let mut answers = self.uncalibrated(at, snapshot, rows, quiet)?;
+        let temperature = self.temperatures[at];
+        for answer in &mut answers {
+            if let (Answer::Classes(probabilities), true) = (answer, temperature != Temperature::default()) {
+                *probabilities = temperature.apply(&logits(probabilities));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What its transformers, and its linear term, say together.
+    pub(super) fn uncalibrated(&self, at: usize, snapshot: &Snapshot, rows: &[u32], quiet: bool) -> Result<Vec<Answer>> {
         let mut answers = vec![Answer::Number(f64::NAN); rows.len()];
         let mut linear = vec![Vec::new(); rows.len()];
-        let column = self.vocabulary.target_column();
-        self.ask(snapshot, rows, "predict", quiet, |model, device, laid| {
-            let states = model.forward(&laid.batch, device);
+        let objective = Objective::new(snapshot, &self.task, at, &self.vocabulary, &self.visible)?;
+        let Some(column) = objective.column().map(|column| &self.vocabulary.columns[usize::from(column)]) else {
+            return Err(Error::setting("objective", objective.name, "one that asks for an attribute"));
+        };
+        let first_order = self.first_order.as_ref().filter(|_| at == 0);
+        let share = if first_order.is_some() { 0.5 } else { 1.0 } / self.members.len() as f32;
+        self.ask(&objective, rows, first_order.is_some(), "predict", quiet, |model, device, laid| {
             let Some(read) = laid.batch.reads.first() else { return };
-            let values = match column.kind {
-                ColumnKind::Category => activation::softmax(model.scores(states, read), 1),
-                _ => model.numbers(states, read).unsqueeze_dim(1),
-            };
-            let [_, classes] = values.dims();
-            let share = if self.first_order.is_some() { 0.5 } else { 1.0 } / self.members.len() as f32;
-            let values = floats(values);
+            let states = model.forward(&laid.batch, device);
+            let (classes, values) = said(model, states, read, column, objective.is_count());
             for (entries, &place) in laid.entries.iter().zip(&laid.places) {
-                if let (Some(term), true) = (&self.first_order, linear[place as usize].is_empty()) {
+                if let (Some(term), true) = (first_order, linear[place as usize].is_empty()) {
                     linear[place as usize] = term.probabilities(entries);
                 }
             }
@@ -110,8 +124,7 @@ impl Model {
                         *answer = Answer::Classes(values.iter().map(|value| value * share).collect())
                     }
                     (Answer::Number(sum), _) => {
-                        let number = f64::from(values[0]) * column.deviation + column.mean;
-                        *sum = if sum.is_nan() { 0.0 } else { *sum } + number * f64::from(share);
+                        *sum = if sum.is_nan() { 0.0 } else { *sum } + f64::from(values[0]) * f64::from(share);
                     }
                 }
             }
@@ -124,6 +137,41 @@ impl Model {
         Ok(answers)
     }
 
+    /// How well an objective tells edges from pairs that are none, over `edges` and as many negatives of each as the task says.
+    ///
+    /// # Errors
+    /// When the objective asks for no edges, or the snapshot does not fit the model.
+    pub fn tell_edges(&self, at: usize, snapshot: &Snapshot, edges: &[(u32, u32)], quiet: bool) -> Result<Told> {
+        let objective = Objective::new(snapshot, &self.task, at, &self.vocabulary, &self.visible)?;
+        let Cost::Link { pairs } = objective.cost(&Asked::Edges(edges.to_vec()))? else {
+            return Err(Error::setting("objective", objective.name, "one that asks for edges"));
+        };
+        let device = crate::model::device()?;
+        let batches = objective.batches(Key::new("relata asking", self.task.task.train.seed))?;
+        let bar = progress::bar("predict", (edges.len() * self.members.len()) as u64, "edges", quiet);
+        // By edge, its score and those of its negatives.
+        let mut scores: Vec<Vec<f32>> = vec![Vec::new(); edges.len()];
+        for member in &self.members {
+            batches.run_asked(&Asked::Edges(edges.to_vec()), &Pass::asking(Question::Whole, false), &mut |laid| {
+                bar.inc(laid.places.len() as u64);
+                let Some(found) = laid.pairs.as_ref().filter(|found| !found.one.is_empty()) else { return Ok(true) };
+                let states = member.forward(&laid.batch, &device);
+                let positive = floats(member.pair_scores(states.clone(), pairs, &found.one, &found.other));
+                let [one, other] = &found.negatives;
+                let negative = floats(member.pair_scores(states, pairs, one, other));
+                let of_each = negative.chunks(one.len() / found.one.len());
+                for ((&place, score), negatives) in laid.places.iter().zip(positive).zip(of_each) {
+                    let sums = &mut scores[place as usize];
+                    sums.resize(1 + negatives.len(), 0.0);
+                    sums.iter_mut().zip(std::iter::once(&score).chain(negatives)).for_each(|(sum, score)| *sum += score);
+                }
+                Ok(true)
+            })?;
+        }
+        bar.finish_and_clear();
+        Ok(Told::of(&scores))
+    }
+
     /// The vector of each of `rows`: the last state of its target's token, members one behind the other.
     ///
     /// # Errors
@@ -133,7 +181,8 @@ impl Model {
         let dimension = width * self.members.len();
         let mut vectors = vec![0.0; rows.len() * dimension];
         let mut filled = vec![0; rows.len()];
-        self.ask(snapshot, rows, "embed", quiet, |model, device, laid| {
+        let objective = Objective::new(snapshot, &self.task, 0, &self.vocabulary, &self.visible)?;
+        self.ask(&objective, rows, false, "embed", quiet, |model, device, laid| {
             let states = floats(model.forward(&laid.batch, device));
             let Some(read) = laid.batch.reads.first() else { return };
             for (&state, place) in read.states.iter().zip(places(&laid, read)) {
@@ -185,38 +234,22 @@ impl Model {
 
     fn ask(
         &self,
-        snapshot: &Snapshot,
+        objective: &Objective<'_>,
         rows: &[u32],
+        wants_entries: bool,
         what: &str,
         quiet: bool,
         mut each: impl FnMut(&RelationalTransformer, &burn::tensor::Device, Laid),
     ) -> Result<()> {
-        if let Some(&row) = rows.iter().find(|&&row| row >= snapshot.node_count(self.task.node_type)) {
-            return Err(Error::Setting {
-                setting: "rows".to_owned(),
-                found: row.to_string(),
-                expected: format!("below {}", snapshot.node_count(self.task.node_type)),
-            });
+        let known = objective.node_count();
+        if let Some(&row) = rows.iter().find(|&&row| row >= known) {
+            return Err(Error::setting("rows", row.to_string(), format!("below {known}")));
         }
         let device = crate::model::device()?;
-        let batches = Batches {
-            sampler: &sampler(snapshot, &self.task)?,
-            encoder: &Encoder::new(snapshot, &self.task, &self.vocabulary, &self.labelled)?,
-            vocabulary: &self.vocabulary,
-            task: &self.task,
-            kinds: self.vocabulary.columns.iter().map(|column| column.kind).collect(),
-            key: Key::new("relata asking", self.task.task.train.seed),
-        };
-        let pass = Pass {
-            draw: ASKING,
-            question: Question::Target,
-            edge_dropout: 0.0,
-            shuffled: false,
-            wants_entries: self.first_order.is_some(),
-        };
+        let batches = objective.batches(Key::new("relata asking", self.task.task.train.seed))?;
         let bar = progress::bar(what, (rows.len() * self.members.len()) as u64, "contexts", quiet);
         for member in &self.members {
-            batches.run(rows, &pass, |laid| {
+            batches.run(rows, &Pass::asking(Question::Target, wants_entries), |laid| {
                 bar.inc(laid.places.len() as u64);
                 each(member, &device, laid);
                 Ok(true)
@@ -225,6 +258,11 @@ impl Model {
         bar.finish_and_clear();
         Ok(())
     }
+}
+
+/// What a softmax makes these probabilities of.
+pub(super) fn logits(probabilities: &[f32]) -> Vec<f32> {
+    probabilities.iter().map(|probability| probability.max(f32::MIN_POSITIVE).ln()).collect()
 }
 
 /// For each of a read's states the place of its row among those asked for.

@@ -1,19 +1,22 @@
 //! AdamW, and Muon for the weights of layers; with one clipped norm over all gradients.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use burn::backend::Flex;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{
     AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bytes, Device, Tensor};
 
+use crate::disk::write_durably;
 use crate::kernels::{AdamWStep, adamw, sum_of_squares};
-use crate::model::on_processor;
+use crate::model::{from_processor, on_processor};
 use crate::task::{OptimizerKind, TrainConfig};
+use crate::{Error, Result};
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.99;
@@ -62,12 +65,43 @@ impl Optimizer {
         Self { module, factor, clip: train.clip }
     }
 
-    /// The model a step further, and the norm that the gradients had.
+    /// The model a step further, and the norm that the gradients had. Where the norm is not finite, the model is as it was.
     pub fn step<M: Module>(&mut self, model: M, gradients: GradientsParams, learning_rate: f64) -> (M, f64) {
         let norm = norm(&model, &gradients);
+        if !norm.is_finite() {
+            return (model, norm);
+        }
         self.factor.set(if norm > self.clip { self.clip / norm } else { 1.0 });
         (self.module.step(learning_rate, model, gradients), norm)
     }
+
+    /// Writes what it keeps of each parameter.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.module.into_bytes().map_err(|error| unsaved(path, &error))?;
+        write_durably(path, &bytes)
+    }
+
+    /// Goes on with what another process has saved, for a model made in the same way.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(self, path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(Error::io(path, "cannot read the optimizer's state"))?;
+        let module = self.module.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|error| Error::Damaged {
+            path: path.to_owned(),
+            record: "the optimizer's state".to_owned(),
+            found: error.to_string(),
+            remedy: "Train again without `--resume`".to_owned(),
+        })?;
+        Ok(Self { module, ..self })
+    }
+}
+
+fn unsaved(path: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Training(format!("{}: cannot write the optimizer's state: {error}", path.display()))
 }
 
 /// The root of the sum of the squares of all gradients.
@@ -127,7 +161,7 @@ impl burn::optim::Optimizer for Processor {
             factor: self.factor.get(),
         };
         adamw(step, parameters.storage_mut(), grad.storage(), means.storage_mut(), squares.storage_mut());
-        let [parameters, means, squares] = [parameters, means, squares].map(Tensor::from_primitive::<Flex>);
+        let [parameters, means, squares] = [parameters, means, squares].map(from_processor);
         (parameters, Some(AdamWState::new(AdaptiveMomentumState::new(time + 1, means, squares))))
     }
 

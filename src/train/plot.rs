@@ -11,7 +11,7 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::metrics::Line;
+use super::metrics::{Line, Phase};
 use crate::{Error, Result};
 
 /// A run, as it is drawn.
@@ -109,7 +109,7 @@ fn curves(run: &Drawn, over: Over) -> Vec<Curve> {
         Line::Validation(validation) => validation.member,
         Line::Epoch(epoch) => epoch.member,
     }));
-    let mut keys: Vec<(&str, u32, &str)> = Vec::new();
+    let mut keys: Vec<(Phase, u32, &str)> = Vec::new();
     let mut curves: Vec<Curve> = Vec::new();
     let mut place = |curves: &mut Vec<Curve>, phase, member, task| {
         let task = if tasks.len() > 1 { task } else { "" };
@@ -129,14 +129,14 @@ fn curves(run: &Drawn, over: Over) -> Vec<Curve> {
     for line in &run.lines {
         match line {
             Line::Step(step) if over == Over::Steps => {
-                let at = place(&mut curves, &step.phase, step.member, &step.task);
+                let at = place(&mut curves, step.phase, step.member, &step.task);
                 let (curve, x) = (&mut curves[at], step.step as f64);
                 push(&mut curve.losses, x, step.loss);
                 push(&mut curve.learning_rates, x, step.learning_rate);
                 push(&mut curve.speeds, x, step.tokens_per_second);
             }
             Line::Validation(validation) => {
-                let at = place(&mut curves, &validation.phase, validation.member, &validation.task);
+                let at = place(&mut curves, validation.phase, validation.member, &validation.task);
                 let curve = &mut curves[at];
                 let x = if over == Over::Steps { validation.step as f64 } else { f64::from(validation.epoch) + 1.0 };
                 push(&mut curve.validation_losses, x, validation.loss);
@@ -145,7 +145,7 @@ fn curves(run: &Drawn, over: Over) -> Vec<Curve> {
                 }
             }
             Line::Epoch(epoch) if over == Over::Epochs => {
-                let at = place(&mut curves, &epoch.phase, epoch.member, "");
+                let at = place(&mut curves, epoch.phase, epoch.member, "");
                 let (curve, x) = (&mut curves[at], f64::from(epoch.epoch) + 1.0);
                 push(&mut curve.losses, x, epoch.loss);
                 push(&mut curve.learning_rates, x, epoch.learning_rate);
@@ -392,7 +392,7 @@ mod tests {
     fn step(step: u64, loss: f64) -> Step {
         Step {
             member: 0,
-            phase: "train".to_owned(),
+            phase: Phase::Train,
             task: "celltype".to_owned(),
             step,
             epoch: 0,
@@ -407,12 +407,12 @@ mod tests {
 
     fn validation(step: u64, loss: f64) -> Validation {
         let scores = BTreeMap::from([("accuracy".to_owned(), 1.0 / loss), ("r2".to_owned(), f64::NAN)]);
-        let (phase, task) = ("train".to_owned(), "celltype".to_owned());
+        let (phase, task) = (Phase::Train, "celltype".to_owned());
         Validation { member: 0, phase, task, step, epoch: 0, loss, scores, seconds: 0.0 }
     }
 
     fn epoch(epoch: u32, loss: f64) -> Epoch {
-        let phase = "train".to_owned();
+        let phase = Phase::Train;
         Epoch { member: 0, phase, epoch, loss, learning_rate: 1e-4, tokens_per_second: 1.0, waiting: 0.0, seconds: 0.0 }
     }
 
@@ -547,17 +547,17 @@ mod tests {
 
     #[test]
     fn curves_are_told_apart_by_phase_task_and_member() {
-        let of = |phase: &str, task: &str, member: u32| {
-            Line::Step(Step { phase: phase.to_owned(), task: task.to_owned(), member, ..step(1, 1.0) })
+        let of = |phase: Phase, task: &str, member: u32| {
+            Line::Step(Step { phase, task: task.to_owned(), member, ..step(1, 1.0) })
         };
         let labels = |lines: Vec<Line>| -> Vec<String> {
             curves(&run("a<b & c\u{1}", lines), Over::Steps).into_iter().map(|curve| curve.label).collect()
         };
-        assert_eq!(labels(vec![of("pretrain", "x", 0)]), ["a<b & c\u{fffd}, pretrain"]);
-        let found = labels(vec![of("pretrain", "x", 0), of("train", "x", 0), of("train", "y", 1), of("train", "x", 0)]);
+        assert_eq!(labels(vec![of(Phase::Pretrain, "x", 0)]), ["a<b & c\u{fffd}, pretrain"]);
+        let found = labels(vec![of(Phase::Pretrain, "x", 0), of(Phase::Train, "x", 0), of(Phase::Train, "y", 1), of(Phase::Train, "x", 0)]);
         let expected = ["pretrain, x, member 0", "train, x, member 0", "train, y, member 1"];
         assert_eq!(found, expected.map(|label| format!("a<b & c\u{fffd}, {label}")));
-        let svg = svg(&[run("a<b & c", vec![of("train", "x", 0)])]).unwrap();
+        let svg = svg(&[run("a<b & c", vec![of(Phase::Train, "x", 0)])]).unwrap();
         assert!(texts(&svg).contains(&"a&lt;b &amp; c, train"), "{svg}");
     }
 

@@ -2,19 +2,21 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{self, Checkpoint};
 use super::metrics::{self, Line};
-use super::{FirstOrder, Model};
+use super::objectives::shape;
+use super::{FirstOrder, Model, Visible, weights};
 use crate::disk::write_durably;
 use crate::model::RelationalTransformer;
 use crate::snapshot::Snapshot;
-use crate::task::Task;
+use crate::task::calibration::Temperature;
+use crate::task::{Fold, Task};
 use crate::tokens::Vocabulary;
 use crate::{Error, Result};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a run is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,11 +35,14 @@ pub struct RunInfo {
     pub training_rows: u32,
     /// Keys of the held-out rows.
     pub held_out: Vec<String>,
+    /// For each objective, what its probabilities' logarithms are divided by; 1 where nothing was held back to tell.
+    #[serde(default)]
+    pub temperatures: Vec<Temperature>,
     /// Every setting of the task with its default.
     pub settings: serde_json::Value,
 }
 
-/// A run's folder.
+/// A run's folder, while it trains.
 pub struct Run {
     path: PathBuf,
     metrics: File,
@@ -56,10 +61,44 @@ impl Run {
                 expected: "a new folder".to_owned(),
             });
         }
+        checkpoint::clear(path);
         fs::create_dir_all(path).map_err(Error::io(path, "cannot make the run's folder"))?;
         write_durably(&path.join("task.toml"), task.as_bytes())?;
         let file = path.join(metrics::FILE);
         let metrics = File::create(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
+        Ok(Self { path: path.to_owned(), metrics })
+    }
+
+    /// Opens the folder of a run that was stopped, with the metrics that it had at its last checkpoint; makes it where there is
+    /// none.
+    ///
+    /// # Errors
+    /// When the run is finished, or its task is another.
+    pub fn resume(path: &Path, task: &str) -> Result<Self> {
+        let file = path.join("task.toml");
+        if !file.exists() || path.join("run.json").exists() {
+            return Self::create(path, task);
+        }
+        let known = fs::read_to_string(&file).map_err(Error::io(&file, "cannot read the run's task"))?;
+        if known != task {
+            let found = format!("{}, whose task is another", path.display());
+            return Err(Error::setting("--resume", found, format!("the task of {}", file.display())));
+        }
+        let Some(checkpoint) = Checkpoint::open(path)? else { return Self::create(path, task) };
+        let progress = checkpoint.progress;
+        let is_before = |line: &Line| {
+            let now = (progress.member, progress.phase);
+            match line {
+                Line::Step(step) => ((step.member, step.phase), step.step) <= (now, progress.step),
+                Line::Epoch(epoch) => ((epoch.member, epoch.phase), epoch.epoch) < (now, progress.epoch),
+                Line::Validation(found) => ((found.member, found.phase), found.epoch) < (now, progress.epoch),
+            }
+        };
+        let kept: Vec<String> = metrics::read(path)?.iter().filter(|line| is_before(line)).map(json).collect();
+        let file = path.join(metrics::FILE);
+        write_durably(&file, kept.concat().as_bytes())?;
+        let metrics =
+            File::options().append(true).open(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
         Ok(Self { path: path.to_owned(), metrics })
     }
 
@@ -68,8 +107,7 @@ impl Run {
     /// # Errors
     /// When it cannot be written.
     pub fn log(&mut self, line: &Line) -> Result<()> {
-        let line = serde_json::to_string(line).expect("a struct of texts and numbers is JSON");
-        writeln!(self.metrics, "{line}").map_err(Error::io(&self.path.join(metrics::FILE), "cannot write the metrics"))
+        self.metrics.write_all(json(line).as_bytes()).map_err(Error::io(&self.path.join(metrics::FILE), "cannot write the metrics"))
     }
 
     /// Writes the model, and last of all `run.json`, which makes the run a finished one.
@@ -82,11 +120,7 @@ impl Run {
         let vocabulary = serde_json::to_vec(&model.vocabulary).expect("a struct of texts and numbers is JSON");
         write_durably(&self.path.join("vocabulary.json"), &vocabulary)?;
         for (member, transformer) in model.members.iter().enumerate() {
-            let path = weights(&self.path, member);
-            let mut store = SafetensorsStore::from_file(&path).overwrite(true);
-            transformer
-                .save_into(&mut store)
-                .map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))?;
+            weights::save(transformer, &weights::path(&self.path, member as u32))?;
         }
         if let Some(first_order) = &model.first_order {
             let text = serde_json::to_vec(first_order).expect("a struct of numbers is JSON");
@@ -102,12 +136,14 @@ impl Run {
                 schema.node(task.node_type).attributes[task.target.index()].name
             ),
             fold,
-            training_rows: model.labelled.len() as u32,
+            training_rows: model.visible.labelled.first().map_or(0, |(_, rows)| rows.len() as u32),
             held_out: held_out.iter().map(|&row| snapshot.key(task.node_type, row).to_owned()).collect(),
+            temperatures: model.temperatures.clone(),
             settings: serde_json::to_value(&task.task).expect("a task of texts and numbers is JSON"),
         };
         let text = serde_json::to_vec_pretty(&info).expect("a struct of texts and numbers is JSON");
         write_durably(&self.path.join("run.json"), &text)?;
+        checkpoint::clear(&self.path);
         Ok(info)
     }
 
@@ -138,17 +174,12 @@ impl Run {
         let file = path.join("vocabulary.json");
         let text = fs::read(&file).map_err(Error::io(&file, "cannot read the vocabulary"))?;
         let vocabulary: Vocabulary = serde_json::from_slice(&text).map_err(|error| damaged(&file, error.to_string()))?;
-        let shape = super::model::shape(&vocabulary, &task);
+        let shape = shape(&vocabulary, &task, snapshot.schema());
         let device = crate::model::device()?;
         let mut members = Vec::new();
-        for member in 0..task.task.train.members as usize {
-            let path = weights(path, member);
+        for member in 0..task.task.train.members {
             let mut transformer = RelationalTransformer::new(&shape, None, 0, &device);
-            let mut store = SafetensorsStore::from_file(&path);
-            let applied = transformer.load_from(&mut store).map_err(|error| damaged(&path, error.to_string()))?;
-            if !applied.missing.is_empty() || !applied.errors.is_empty() {
-                return Err(damaged(&path, format!("it lacks {} of the model's tensors", applied.missing.len())));
-            }
+            weights::load(&mut transformer, &weights::path(path, member))?;
             members.push(transformer);
         }
         let file = path.join("first-order.json");
@@ -169,10 +200,18 @@ impl Run {
         } else {
             Vec::new()
         };
-        Ok((info, Model { task, vocabulary, members, first_order, labelled }))
+        let dealt = task.dealt(snapshot, &Fold { train: labelled.clone(), test: Vec::new() }, info.fold)?;
+        let mut visible = Visible::new(&task, labelled, &dealt);
+        if info.snapshot != snapshot.id().as_str() {
+            visible.labelled.clear();
+        }
+        let mut temperatures = info.temperatures.clone();
+        temperatures.resize(task.objectives.len(), Temperature::default());
+        Ok((info, Model { task, vocabulary, members, first_order, temperatures, visible }))
     }
 }
 
-fn weights(run: &Path, member: usize) -> PathBuf {
-    run.join(format!("model-{member}.safetensors"))
+/// A line of the metrics.
+fn json(line: &Line) -> String {
+    serde_json::to_string(line).expect("a struct of texts and numbers is JSON") + "\n"
 }

@@ -8,7 +8,8 @@ use relata::progress;
 use relata::snapshot::Snapshot;
 use relata::task::metrics::{Scores, accuracy, macro_f1, mean_absolute_error, r2};
 use relata::task::{Baseline, Fold, Labels, Metric, ResolvedTask, SplitKind, Task, folds, labels};
-use relata::train::{Answer, Epoch, FitOptions, fit};
+use relata::train::metrics::Line;
+use relata::train::{Answer, FitOptions, fit};
 use relata_schema::suggestion;
 use serde::Serialize;
 
@@ -39,8 +40,8 @@ pub struct Args {
 /// What the table calls the relational transformer.
 const OURS: &str = "relata";
 
-/// Learns from a fold's training rows and answers for each of its test rows, in their order.
-type Learner<'a, T> = dyn Fn(&Fold) -> anyhow::Result<Vec<T>> + 'a;
+/// Learns from the training rows of a fold, which has a number, and answers for each of its test rows, in their order.
+type Learner<'a, T> = dyn Fn(u32, &Fold) -> anyhow::Result<Vec<T>> + 'a;
 
 struct Model<'a, T> {
     name: &'static str,
@@ -83,8 +84,8 @@ impl Args {
                 let truth: Vec<u32> = codes.iter().map(|code| code.unwrap_or_default()).collect();
                 let mut models = of_classes(&snapshot, &task, &chosen, &codes, names.len())?;
                 if self.ours() {
-                    let answer = |fold: &Fold| {
-                        let answers = answers(&snapshot, &task, fold, self.quiet)?;
+                    let answer = |number, fold: &Fold| {
+                        let answers = answers(&snapshot, &task, number, fold, self.quiet)?;
                         answers.iter().map(|answer| answer.class().context("the model answers with a number")).collect()
                     };
                     models.push(Model { name: OURS, answer: Box::new(answer) });
@@ -98,7 +99,7 @@ impl Args {
                 let truth: Vec<f64> = numbers.iter().map(|number| number.unwrap_or_default()).collect();
                 let mut models = of_numbers(&snapshot, &task, &chosen, &numbers)?;
                 if self.ours() {
-                    let answer = |fold: &Fold| answers(&snapshot, &task, fold, self.quiet)?.iter().map(number).collect();
+                    let answer = |at, fold: &Fold| answers(&snapshot, &task, at, fold, self.quiet)?.iter().map(number).collect();
                     models.push(Model { name: OURS, answer: Box::new(answer) });
                 }
                 let score = |truth: &[f64], answers: &[f64]| {
@@ -160,7 +161,7 @@ impl Args {
             let start = Instant::now();
             let mut scores: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
             for (at, fold) in folds.iter().enumerate() {
-                let answers = (model.answer)(fold).with_context(|| format!("{}, fold {}", model.name, at + 1))?;
+                let answers = (model.answer)(at as u32, fold).with_context(|| format!("{}, fold {}", model.name, at + 1))?;
                 let truth: Vec<T> = fold.test.iter().map(|&row| truth[row as usize]).collect();
                 let found = score(&truth, &answers);
                 bar.set_message(
@@ -185,9 +186,10 @@ fn number(answer: &Answer) -> anyhow::Result<f64> {
 }
 
 /// What the relational transformer, trained on a fold's training rows, says of its test rows.
-fn answers(snapshot: &Snapshot, task: &ResolvedTask, fold: &Fold, quiet: bool) -> anyhow::Result<Vec<Answer>> {
-    let mut ignore = |_: &Epoch| Ok(());
-    let model = fit(snapshot, task, &fold.train, FitOptions { quiet, label: String::new(), on_epoch: &mut ignore })?;
+fn answers(snapshot: &Snapshot, task: &ResolvedTask, number: u32, fold: &Fold, quiet: bool) -> anyhow::Result<Vec<Answer>> {
+    let mut ignore = |_: &Line| Ok(());
+    let options = FitOptions { quiet, label: String::new(), fold: Some(number), log: &mut ignore, keep: None };
+    let model = fit(snapshot, task, &fold.train, options)?;
     Ok(model.predict(snapshot, &fold.test, quiet)?)
 }
 
@@ -207,7 +209,7 @@ fn of_classes<'a>(
     let features = std::rc::Rc::new(Features::of(snapshot, task)?);
     for &baseline in chosen {
         let features = features.clone();
-        let answer = move |fold: &Fold| Ok(baselines::predict(baseline, &features, codes, classes, fold, seed)?);
+        let answer = move |_, fold: &Fold| Ok(baselines::predict(baseline, &features, codes, classes, fold, seed)?);
         models.push(Model { name: baseline.name(), answer: Box::new(answer) });
     }
     Ok(models)
@@ -227,7 +229,7 @@ fn of_numbers<'a>(
     if chosen.is_empty() {
         return Ok(Vec::new());
     }
-    let mean = |fold: &Fold| {
+    let mean = |_, fold: &Fold| {
         let known: Vec<f64> = fold.train.iter().filter_map(|&row| numbers[row as usize]).collect();
         Ok(vec![known.iter().sum::<f64>() / known.len() as f64; fold.test.len()])
     };
@@ -257,21 +259,11 @@ impl Comparison {
         println!("{}: {rows} rows{classes}, {} {split} folds, snapshot {}\n", self.target, self.folds, self.snapshot);
         let mut table = drawn(&["model", metrics[0].0, metrics[1].0, "seconds"], &[1, 2, 3]);
         for row in &self.models {
-            let shown = metrics.map(|(_, metric)| row.scores.get(key(metric)).map(Scores::to_string).unwrap_or_default());
+            let shown = metrics.map(|(_, metric)| row.scores.get(metric.name()).map(Scores::to_string).unwrap_or_default());
             let [first, second] = shown;
             table.add_row([row.model.to_owned(), first, second, format!("{:.1}", row.seconds)]);
         }
         println!("{table}");
         println!("Mean and standard deviation over folds.");
-    }
-}
-
-/// A metric as a task and the JSON write it.
-fn key(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Accuracy => "accuracy",
-        Metric::MacroF1 => "macro_f1",
-        Metric::R2 => "r2",
-        Metric::MeanAbsoluteError => "mean_absolute_error",
     }
 }

@@ -3,9 +3,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use relata::snapshot::Snapshot;
-use relata::task::metrics::{accuracy, macro_f1, mean_absolute_error, r2};
-use relata::task::{Labels, labels};
-use relata::train::{Answer, Model, Run};
+use relata::task::{Ask, Asked, Fold, Labels, labels};
+use relata::train::{Answer, Model, Run, Told, scores};
 use serde::Serialize;
 
 use crate::info::drawn;
@@ -26,10 +25,29 @@ pub struct Args {
     quiet: bool,
 }
 
-/// How good a model is on some rows.
+/// How good a model is at all that it was trained for.
 #[derive(Serialize)]
-pub struct Measured {
-    /// Rows with a known target.
+struct Report {
+    #[serde(flatten)]
+    target: Measured,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Measured>,
+}
+
+/// How good a model is at one of its objectives.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// At saying an attribute of rows.
+    Rows(Rows),
+    /// At telling edges from pairs that are none.
+    Edges { objective: String, told: Told },
+}
+
+#[derive(Serialize)]
+pub struct Rows {
+    objective: String,
+    /// With a known target.
     rows: usize,
     scores: BTreeMap<&'static str, f64>,
     /// For each class: rows, how many were found, how many answers it was.
@@ -59,61 +77,91 @@ impl Args {
                 info.held_out.len()
             );
         }
-        let measured = measure(&snapshot, &model, &rows, self.quiet)?;
+        let mut measured = measure(&snapshot, &model, info.fold, &rows, self.quiet)?;
         snapshot.intact()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&measured)?);
+            let also = measured.split_off(1);
+            let report = measured.pop().map(|target| Report { target, also });
+            println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            measured.print();
+            measured.iter().for_each(Measured::print);
         }
         Ok(())
     }
 }
 
-/// Asks a model about rows and compares with the truth.
-pub fn measure(snapshot: &Snapshot, model: &Model, rows: &[u32], quiet: bool) -> anyhow::Result<Measured> {
-    let answers = model.predict(snapshot, rows, quiet)?;
-    Ok(match labels(snapshot, &model.task)? {
-        Labels::Classes { names, codes } => {
-            let known: Vec<(u32, u32)> =
-                rows.iter().zip(&answers).filter_map(|(&row, answer)| Some((codes[row as usize]?, answer.class()?))).collect();
-            let (truth, found): (Vec<u32>, Vec<u32>) = known.iter().copied().unzip();
-            let count = |is: &dyn Fn(&(u32, u32)) -> bool| known.iter().filter(|pair| is(pair)).count();
-            let classes = (0..)
-                .zip(names)
-                .map(|(code, name)| Class {
-                    name,
+/// Asks a model about what was held out, for each objective that can be right or wrong, and compares with the truth; the target
+/// comes first, of `rows`.
+pub fn measure(
+    snapshot: &Snapshot,
+    model: &Model,
+    fold: Option<u32>,
+    rows: &[u32],
+    quiet: bool,
+) -> anyhow::Result<Vec<Measured>> {
+    let task = &model.task;
+    let dealt = task.dealt(snapshot, &Fold { train: Vec::new(), test: rows.to_vec() }, fold)?;
+    let mut measured = Vec::new();
+    for (at, (objective, dealt)) in task.objectives.iter().zip(dealt).enumerate() {
+        let name = objective.name.clone();
+        match (&objective.ask, dealt.test) {
+            (Ask::Attribute { .. }, Asked::Nodes(rows)) if !rows.is_empty() => {
+                let answers = model.predict_objective(at, snapshot, &rows, quiet)?;
+                measured.push(Measured::Rows(Rows::of(name, &labels(snapshot, &task.asking(at))?, &rows, &answers)));
+            }
+            (Ask::Link { .. }, Asked::Edges(edges)) if !edges.is_empty() => {
+                let told = model.tell_edges(at, snapshot, &edges, quiet)?;
+                measured.push(Measured::Edges { objective: name, told });
+            }
+            _ => {}
+        }
+    }
+    Ok(measured)
+}
+
+impl Rows {
+    fn of(objective: String, labels: &Labels, rows: &[u32], answers: &[Answer]) -> Self {
+        let scores = scores(labels, rows, answers);
+        let (count, classes) = match labels {
+            Labels::Classes { names, codes } => {
+                let known = rows.iter().zip(answers).filter_map(|(&row, answer)| Some((codes[row as usize]?, answer.class()?)));
+                let known: Vec<(u32, u32)> = known.collect();
+                let count = |is: &dyn Fn(&(u32, u32)) -> bool| known.iter().filter(|pair| is(pair)).count();
+                let class = |(code, name): (u32, &String)| Class {
+                    name: name.clone(),
                     rows: count(&|pair| pair.0 == code),
                     found: count(&|pair| *pair == (code, code)),
                     answers: count(&|pair| pair.1 == code),
-                })
-                .collect();
-            let scores = BTreeMap::from([("accuracy", accuracy(&truth, &found)), ("macro_f1", macro_f1(&truth, &found))]);
-            Measured { rows: known.len(), scores, classes }
-        }
-        Labels::Numbers(numbers) => {
-            let known = rows.iter().zip(&answers).filter_map(|(&row, answer)| match answer {
-                Answer::Number(number) => Some((numbers[row as usize]?, *number)),
-                Answer::Classes(_) => None,
-            });
-            let (truth, found): (Vec<f64>, Vec<f64>) = known.unzip();
-            let scores =
-                BTreeMap::from([("r2", r2(&truth, &found)), ("mean_absolute_error", mean_absolute_error(&truth, &found))]);
-            Measured { rows: truth.len(), scores, classes: Vec::new() }
-        }
-    })
+                };
+                (known.len(), (0..).zip(names).map(class).collect())
+            }
+            Labels::Numbers(numbers) => (rows.iter().filter(|&&row| numbers[row as usize].is_some()).count(), Vec::new()),
+        };
+        Self { objective, rows: count, scores, classes }
+    }
 }
 
 impl Measured {
     pub fn print(&self) {
-        let scores: Vec<String> = self.scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
-        println!("{} held-out rows: {}", self.rows, scores.join(", "));
-        if !self.classes.is_empty() {
-            let mut table = drawn(&["class", "rows", "found", "answers"], &[1, 2, 3]);
-            for class in self.classes.iter().filter(|class| class.rows + class.answers > 0) {
-                table.add_row([class.name.clone(), class.rows.to_string(), class.found.to_string(), class.answers.to_string()]);
+        match self {
+            Self::Rows(Rows { objective, rows, scores, classes }) => {
+                let scores: Vec<String> = scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
+                println!("{objective}, {rows} held-out rows: {}", scores.join(", "));
+                if !classes.is_empty() {
+                    let mut table = drawn(&["class", "rows", "found", "answers"], &[1, 2, 3]);
+                    for class in classes.iter().filter(|class| class.rows + class.answers > 0) {
+                        let counts = [class.rows, class.found, class.answers].map(|count| count.to_string());
+                        table.add_row(std::iter::once(class.name.clone()).chain(counts));
+                    }
+                    println!("{table}");
+                }
             }
-            println!("{table}");
+            Self::Edges { objective, told: Told { edges, negatives, higher, reciprocal_rank } } => {
+                println!(
+                    "{objective}, {edges} held-out edges, each beside {negatives} pairs that are none: higher than one of them \
+                     {higher:.3}, mean reciprocal rank {reciprocal_rank:.3}"
+                );
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod negatives;
 mod path;
 mod plot;
 mod repair;
+mod replay;
 mod runs;
 mod sample;
 mod snapshot;
@@ -62,6 +63,8 @@ enum Command {
     Runs(runs::Args),
     /// Draw the curves of runs: loss, scores, learning rate, speed
     Plot(plot::Args),
+    /// Look again at the batch at which a run's loss stopped being a number
+    Replay(replay::Args),
     /// Measure a trained model on its held-out rows
     Evaluate(evaluate::Args),
     /// Cross-validate a task beside its baselines, on the same folds
@@ -99,6 +102,7 @@ impl Command {
             Self::Train(args) => args.run(),
             Self::Runs(args) => args.run(),
             Self::Plot(args) => args.run(),
+            Self::Replay(args) => args.run(),
             Self::Evaluate(args) => args.run(),
             Self::Compare(args) => args.run(),
             Self::Embed(args) => args.run(),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use relata::store::utc;
-use relata::train::metrics::{self, Line};
+use relata::train::metrics::{self, Line, Phase};
 use serde::Serialize;
 
 use crate::info::{drawn, grouped};
@@ -162,10 +162,10 @@ fn summary(path: &Path, folder: &Path) -> (Option<u64>, RunSummary) {
 
 /// The furthest step of each phase of each member, together.
 fn steps(lines: &[Line]) -> u64 {
-    let mut furthest = std::collections::BTreeMap::<(u32, &str), u64>::new();
+    let mut furthest = std::collections::BTreeMap::<(u32, Phase), u64>::new();
     for line in lines {
         if let Line::Step(step) = line {
-            let known = furthest.entry((step.member, &step.phase)).or_default();
+            let known = furthest.entry((step.member, step.phase)).or_default();
             *known = step.step.max(*known);
         }
     }

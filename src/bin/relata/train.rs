@@ -4,9 +4,10 @@ use anyhow::bail;
 use relata::snapshot::Snapshot;
 use relata::task::{Fold, ResolvedTask, Task, folds, labels};
 use relata::train::metrics::Line;
-use relata::train::{Epoch, FitOptions, Run, fit};
+use relata::train::{FitOptions, Keep, Run, fit};
 
 use crate::evaluate;
+use crate::info::grouped;
 
 /// Train a model on a task.
 #[derive(clap::Args)]
@@ -19,6 +20,9 @@ pub struct Args {
     /// The run's folder, made anew
     #[arg(long)]
     out: PathBuf,
+    /// Go on from the run's last checkpoint, where it was stopped; from the start if it has none
+    #[arg(long)]
+    resume: bool,
     /// The fold that is held out, from 0
     #[arg(long, default_value_t = 0)]
     fold: u32,
@@ -41,21 +45,32 @@ impl Args {
             let fold = fold(&snapshot, &task, self.fold)?;
             (Some(self.fold), fold.train, fold.test)
         };
-        let mut run = Run::create(&self.out, &text)?;
-        let mut last = 0.0;
-        let mut on_epoch = |epoch: &Epoch| {
-            last = epoch.seconds;
-            run.log(&Line::Epoch(epoch.clone()))
+        let mut run = if self.resume { Run::resume(&self.out, &text)? } else { Run::create(&self.out, &text)? };
+        // The last epoch.
+        let (mut seconds, mut speed, mut waiting) = (0.0, 0.0, 0.0);
+        let mut log = |line: &Line| {
+            if let Line::Epoch(epoch) = line {
+                (seconds, speed, waiting) = (epoch.seconds, epoch.tokens_per_second, epoch.waiting);
+            }
+            run.log(line)
         };
-        let options = FitOptions { quiet: self.quiet, label: String::new(), on_epoch: &mut on_epoch };
+        let keep = Some(Keep { run: &self.out, resumes: self.resume });
+        let options = FitOptions { quiet: self.quiet, label: String::new(), fold, log: &mut log, keep };
         let model = fit(&snapshot, &task, &training, options)?;
         snapshot.intact()?;
         let info = run.finish(&model, &snapshot, fold, &held_out)?;
-        println!("trained on {} rows in {last:.1} s; run: {}", info.training_rows, self.out.display());
+        println!(
+            "trained on {} rows in {seconds:.1} s, {} tokens/s, {:.1}% of the time waiting for the sampler; run: {}",
+            grouped(info.training_rows.into()),
+            grouped(speed as u64),
+            100.0 * waiting,
+            self.out.display()
+        );
         if !held_out.is_empty() {
-            let measured = evaluate::measure(&snapshot, &model, &held_out, self.quiet)?;
+            for measured in evaluate::measure(&snapshot, &model, fold, &held_out, self.quiet)? {
+                measured.print();
+            }
             snapshot.intact()?;
-            measured.print();
         }
         Ok(())
     }

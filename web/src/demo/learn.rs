@@ -10,7 +10,7 @@ use relata::snapshot::Snapshot;
 use relata::task::metrics::accuracy;
 use relata::task::{Labels, Task, folds, labels};
 use relata::train::metrics::Line;
-use relata::train::{Epoch, FitOptions, Run, fit};
+use relata::train::{FitOptions, Run, fit};
 
 use super::Organism;
 
@@ -56,8 +56,9 @@ pub fn learn(folder: &Path, store: &Path, organism: &Organism, quiet: bool) -> R
         fs::remove_dir_all(&run_folder).with_context(|| format!("{}: cannot remove an earlier run", run_folder.display()))?;
     }
     let mut run = Run::create(&run_folder, &text)?;
-    let mut on_epoch = |epoch: &Epoch| run.log(&Line::Epoch(epoch.clone()));
-    let model = fit(&snapshot, &task, &fold.train, FitOptions { quiet, label: String::new(), on_epoch: &mut on_epoch })?;
+    let mut log = |line: &Line| run.log(line);
+    let options = FitOptions { quiet, label: String::new(), fold: Some(0), log: &mut log, keep: None };
+    let model = fit(&snapshot, &task, &fold.train, options)?;
     run.finish(&model, &snapshot, Some(0), &fold.test)?;
 
     let answers = model.predict(&snapshot, &fold.test, quiet)?;
