@@ -1,5 +1,4 @@
-//! Numbers in JSON as the bits that they are made of, for those that need not be finite: a text has no other way to bring an
-//! infinity or a NaN back.
+//! Numbers in JSON as the bits that they are made of, for those that need not be finite, or must come back to the last bit.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,6 +12,19 @@ pub(crate) mod number {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
         u32::deserialize(deserializer).map(f32::from_bits)
+    }
+}
+
+/// For `serde(with)`: one of 64 bits, which as a text would not come back to the last of them.
+pub(crate) mod precise {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        number.to_bits().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(f64::from_bits)
     }
 }
 

@@ -126,7 +126,9 @@ impl Heads {
                 losses::multiclass(self.scores(states, read), indices(&codes, &device), *smoothing)
             }
             Loss::Huber => losses::huber(self.numbers(states, read), truth(read, &device), 1.0),
-            Loss::Gaussian => losses::gaussian(self.numbers(states.clone(), read), self.spread(states, read), truth(read, &device)),
+            Loss::Gaussian => {
+                losses::gaussian(self.numbers(states.clone(), read), self.spread(states, read), truth(read, &device))
+            }
             Loss::NegativeBinomial => {
                 let log_means = self.numbers(states.clone(), read);
                 losses::negative_binomial(log_means, self.spread(states, read), truth(read, &device))

@@ -21,8 +21,8 @@ mod transformer;
 mod tests;
 
 pub use embedding::Start;
-pub use heads::Loss;
 pub(crate) use fused::{from_processor, on_processor};
+pub use heads::Loss;
 pub use transformer::{RelationalTransformer, Shape};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

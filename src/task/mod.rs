@@ -298,8 +298,17 @@ impl Task {
         let relations = relations.into_iter().filter(|id| !hidden_relations.contains(id)).collect();
         let time_of = self.context.times(text, file, schema)?;
         let objectives = self.objectives((node_type, target), text, file, schema)?;
-        let mut task =
-            ResolvedTask { task: self, node_type, target, hidden_attributes, hidden_relations, relations, time_of, group, objectives };
+        let mut task = ResolvedTask {
+            task: self,
+            node_type,
+            target,
+            hidden_attributes,
+            hidden_relations,
+            relations,
+            time_of,
+            group,
+            objectives,
+        };
         let also: Vec<_> = task.targets().skip(1).collect();
         task.hidden_attributes.extend(also);
         Ok(task)

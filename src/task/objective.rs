@@ -192,9 +192,8 @@ impl Task {
                 (None, None, Some(contrast)) => {
                     let node_type = schema.node_type(contrast.get_ref()).map_err(|error| at(contrast, error.to_string()))?;
                     let relations = |names: &Vec<Spanned<String>>| {
-                        let one = |name: &Spanned<String>| {
-                            schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()))
-                        };
+                        let one =
+                            |name: &Spanned<String>| schema.relation(name.get_ref()).map_err(|error| at(name, error.to_string()));
                         names.iter().map(one).collect::<Result<Vec<_>, _>>()
                     };
                     let views = match also.views.as_slice() {

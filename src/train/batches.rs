@@ -231,17 +231,23 @@ impl<'s> Source<'s> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut known: HashMap<Hit, u32> = HashMap::new();
         let mut place_of = |(source, target): (u32, u32)| {
-            [source, target].into_iter().zip(ends).map(|(node, node_type)| Hit { node_type, node }).map(|hit| {
-                *known.entry(hit).or_insert_with(|| {
-                    hits.push(hit);
-                    hits.len() as u32 - 1
+            [source, target]
+                .into_iter()
+                .zip(ends)
+                .map(|(node, node_type)| Hit { node_type, node })
+                .map(|hit| {
+                    *known.entry(hit).or_insert_with(|| {
+                        hits.push(hit);
+                        hits.len() as u32 - 1
+                    })
                 })
-            })
-            .collect::<Vec<u32>>()
+                .collect::<Vec<u32>>()
         };
         // For each edge: its ends, then those of its negatives.
-        let pairs: Vec<Vec<u32>> =
-            asked.iter().map(|((_, edge), drawn)| std::iter::once(edge).chain(drawn).flat_map(|&pair| place_of(pair)).collect()).collect();
+        let pairs: Vec<Vec<u32>> = asked
+            .iter()
+            .map(|((_, edge), drawn)| std::iter::once(edge).chain(drawn).flat_map(|&pair| place_of(pair)).collect())
+            .collect();
         let contexts = self.batches.contexts_of(&hits, self.pass.draw, self.batches.sampler, &self.pass)?;
         let sizes: Vec<usize> =
             pairs.iter().map(|pair| pair.iter().map(|&at| contexts[at as usize].1.tokens.len()).sum()).collect();

@@ -10,6 +10,7 @@ use super::average::Average;
 use super::metrics::Phase;
 use super::optimizer::Optimizer;
 use super::weights;
+use crate::bits;
 use crate::disk::write_durably;
 use crate::model::RelationalTransformer;
 use crate::{Error, Result};
@@ -33,16 +34,22 @@ pub(super) struct Progress {
     /// Of this epoch: the sum of the losses, how many, tokens, seconds, and those of them that were waited.
     pub(super) sums: Sums,
     /// The best epoch so far, its score, and how many epochs have been worse since.
-    pub(super) best: Option<f64>,
+    pub(super) best: Option<Score>,
     pub(super) worse: u32,
     /// Seconds of the phase, and of all.
     pub(super) phase_seconds: f64,
     pub(super) seconds: f64,
 }
 
+/// Of a model on the rows of validation; more is better.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Score(#[serde(with = "bits::precise")] pub(super) f64);
+
 /// Of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
+    #[serde(with = "bits::precise")]
     pub(super) loss: f64,
     pub(super) steps: u32,
     pub(super) tokens: u64,

@@ -71,7 +71,10 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut optio
             nodes.retain(|node| validation.binary_search(node).is_err());
         }
         if objective.weight > 0.0 && dealt.train.is_empty() {
-            return Err(Error::Training(format!("{}: there is nothing to train on: no such value or edge is known", objective.name)));
+            return Err(Error::Training(format!(
+                "{}: there is nothing to train on: no such value or edge is known",
+                objective.name
+            )));
         }
     }
     let visible = Visible::new(task, rows.clone(), &dealt);
@@ -130,7 +133,11 @@ fn resumed(snapshot: &Snapshot, options: &FitOptions<'_>) -> Result<Option<Check
     }
     if progress.fold != options.fold {
         let name = |fold: Option<u32>| fold.map_or("no fold".to_owned(), |fold| format!("fold {fold}"));
-        return Err(Error::setting("--resume", format!("a checkpoint that holds out {}", name(progress.fold)), name(options.fold)));
+        return Err(Error::setting(
+            "--resume",
+            format!("a checkpoint that holds out {}", name(progress.fold)),
+            name(options.fold),
+        ));
     }
     Ok(Some(found))
 }
@@ -146,12 +153,7 @@ fn held_back(task: &ResolvedTask, training: &[u32]) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// What the rows that train say of tokens.
-fn learn(
-    snapshot: &Snapshot,
-    task: &ResolvedTask,
-    dealt: &[Dealt],
-    excluded: &[(RelationId, u32, u32)],
-) -> Result<Vocabulary> {
+fn learn(snapshot: &Snapshot, task: &ResolvedTask, dealt: &[Dealt], excluded: &[(RelationId, u32, u32)]) -> Result<Vocabulary> {
     let mut learning = Learning::new(snapshot, task);
     for (at, (objective, dealt)) in task.objectives.iter().zip(dealt).enumerate() {
         let sampler = sampler(snapshot, &task.asking(at), excluded)?;

@@ -547,14 +547,18 @@ mod tests {
 
     #[test]
     fn curves_are_told_apart_by_phase_task_and_member() {
-        let of = |phase: Phase, task: &str, member: u32| {
-            Line::Step(Step { phase, task: task.to_owned(), member, ..step(1, 1.0) })
-        };
+        let of =
+            |phase: Phase, task: &str, member: u32| Line::Step(Step { phase, task: task.to_owned(), member, ..step(1, 1.0) });
         let labels = |lines: Vec<Line>| -> Vec<String> {
             curves(&run("a<b & c\u{1}", lines), Over::Steps).into_iter().map(|curve| curve.label).collect()
         };
         assert_eq!(labels(vec![of(Phase::Pretrain, "x", 0)]), ["a<b & c\u{fffd}, pretrain"]);
-        let found = labels(vec![of(Phase::Pretrain, "x", 0), of(Phase::Train, "x", 0), of(Phase::Train, "y", 1), of(Phase::Train, "x", 0)]);
+        let found = labels(vec![
+            of(Phase::Pretrain, "x", 0),
+            of(Phase::Train, "x", 0),
+            of(Phase::Train, "y", 1),
+            of(Phase::Train, "x", 0),
+        ]);
         let expected = ["pretrain, x, member 0", "train, x, member 0", "train, y, member 1"];
         assert_eq!(found, expected.map(|label| format!("a<b & c\u{fffd}, {label}")));
         let svg = svg(&[run("a<b & c", vec![of(Phase::Train, "x", 0)])]).unwrap();

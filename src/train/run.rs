@@ -97,8 +97,7 @@ impl Run {
         let kept: Vec<String> = metrics::read(path)?.iter().filter(|line| is_before(line)).map(json).collect();
         let file = path.join(metrics::FILE);
         write_durably(&file, kept.concat().as_bytes())?;
-        let metrics =
-            File::options().append(true).open(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
+        let metrics = File::options().append(true).open(&file).map_err(Error::io(&file, "cannot write the metrics"))?;
         Ok(Self { path: path.to_owned(), metrics })
     }
 
@@ -107,7 +106,9 @@ impl Run {
     /// # Errors
     /// When it cannot be written.
     pub fn log(&mut self, line: &Line) -> Result<()> {
-        self.metrics.write_all(json(line).as_bytes()).map_err(Error::io(&self.path.join(metrics::FILE), "cannot write the metrics"))
+        self.metrics
+            .write_all(json(line).as_bytes())
+            .map_err(Error::io(&self.path.join(metrics::FILE), "cannot write the metrics"))
     }
 
     /// Writes the model, and last of all `run.json`, which makes the run a finished one.

@@ -38,15 +38,17 @@ pub(super) fn check(task: &ResolvedTask) -> Result<()> {
             return wrong(setting, found.to_string(), "at least 1");
         }
     }
-    for (setting, found) in
-        [("train.warm_up", train.warm_up), ("train.ema", train.ema), ("train.validation", train.validation)]
-    {
+    for (setting, found) in [("train.warm_up", train.warm_up), ("train.ema", train.ema), ("train.validation", train.validation)] {
         if !share(found) {
             return wrong(setting, found.to_string(), "a share from 0 to below 1");
         }
     }
     if train.patience > 0 && train.validation == 0.0 {
-        return wrong("train.patience", train.patience.to_string(), "0, or a `train.validation` above 0 that tells what is better");
+        return wrong(
+            "train.patience",
+            train.patience.to_string(),
+            "0, or a `train.validation` above 0 that tells what is better",
+        );
     }
     if !(train.checkpoint_minutes >= 0.0 && train.checkpoint_minutes.is_finite()) {
         return wrong("train.checkpoint_minutes", train.checkpoint_minutes.to_string(), "a number from 0");

@@ -203,7 +203,14 @@ fn an_average_of_the_weights_answers_instead_of_the_last() {
 }
 
 /// Stops a run at a step of the log, as a kill would.
-fn stopped(snapshot: &Snapshot, task: &ResolvedTask, text: &str, rows: &[u32], run: &std::path::Path, steps: usize) -> Option<Model> {
+fn stopped(
+    snapshot: &Snapshot,
+    task: &ResolvedTask,
+    text: &str,
+    rows: &[u32],
+    run: &std::path::Path,
+    steps: usize,
+) -> Option<Model> {
     let mut writer = Run::resume(run, text).unwrap();
     let mut left = steps;
     let mut log = |line: &Line| {
@@ -297,7 +304,8 @@ fn a_run_does_not_go_on_as_another() {
     std::fs::rename(run.join("checkpoint"), run.join("checkpoint.old")).unwrap();
     assert!(stopped(&snapshot, &task, &text, &rows, &run, 2).is_none());
     let lines = metrics::read(&run).unwrap();
-    let steps: Vec<u64> = lines.iter().filter_map(|line| if let Line::Step(step) = line { Some(step.step) } else { None }).collect();
+    let steps: Vec<u64> =
+        lines.iter().filter_map(|line| if let Line::Step(step) = line { Some(step.step) } else { None }).collect();
     assert_eq!(steps, [1, 2, 3, 4, 5]);
 }
 
@@ -336,7 +344,12 @@ fn classes_that_are_rare_weigh_as_much_as_others_where_they_are_to() {
         // Blind, so that all that can be learnt is how often classes are.
         let (model, _) = logged(&snapshot, &task, &rows);
         let answers = model.predict(&snapshot, &rows, true).unwrap();
-        mean(&answers.iter().map(|answer| if let Answer::Classes(said) = answer { f64::from(said[1]) } else { 0.0 }).collect::<Vec<_>>())
+        mean(
+            &answers
+                .iter()
+                .map(|answer| if let Answer::Classes(said) = answer { f64::from(said[1]) } else { 0.0 })
+                .collect::<Vec<_>>(),
+        )
     };
     let blind = |settings: &str| {
         let settings = settings.replace("hops = 1", "hops = 1\nrelations = [\"annotated_with\"]");
@@ -366,7 +379,8 @@ fn numbers_and_counts_are_learnt_with_each_of_their_losses_beside_a_class() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = counted(folder.path());
     for loss in ["huber", "gaussian", "negative_binomial"] {
-        let settings = with(&format!("[[also]]\ntarget = \"total_counts\"\nloss = \"{loss}\"")).replace("epochs = 12", "epochs = 25");
+        let settings =
+            with(&format!("[[also]]\ntarget = \"total_counts\"\nloss = \"{loss}\"")).replace("epochs = 12", "epochs = 25");
         let task = planted::task(&snapshot, &settings);
         let fold = folds(&snapshot, &task).unwrap().swap_remove(0);
         let (model, lines) = logged(&snapshot, &task, &fold.train);

@@ -8,7 +8,7 @@ use indicatif::{HumanCount, ProgressBar};
 
 use super::average::Average;
 use super::batches::{self, Pass, Question, Source, Step};
-use super::checkpoint::{self, Checkpoint, Progress, Sums, Trained};
+use super::checkpoint::{self, Checkpoint, Progress, Score, Sums, Trained};
 use super::failure::Failure;
 use super::metrics::{self, Epoch, Line, Phase, Validation};
 use super::model::said;
@@ -145,7 +145,7 @@ struct Trainer<'t, 'f> {
     /// Steps of the epoch that are done, in this process or an earlier one.
     taken: usize,
     sums: Sums,
-    best: Option<f64>,
+    best: Option<Score>,
     worse: u32,
     /// Seconds of earlier processes, and when this one last wrote a checkpoint.
     before: f64,
@@ -215,8 +215,7 @@ impl<'t, 'f> Trainer<'t, 'f> {
         let train = &self.fitting.task.task.train;
         let key = Key::new("relata training", seed_of(train.seed, self.member));
         let asked = self.asked.clone();
-        let batches =
-            asked.iter().map(|(at, _)| self.fitting.objectives[*at].batches(key)).collect::<Result<Vec<_>>>()?;
+        let batches = asked.iter().map(|(at, _)| self.fitting.objectives[*at].batches(key)).collect::<Result<Vec<_>>>()?;
         while self.epoch < self.epochs && !self.clock.is_over() && (train.patience == 0 || self.worse < train.patience) {
             let sources: Vec<Source<'_>> = batches
                 .iter()
@@ -369,7 +368,7 @@ impl<'t, 'f> Trainer<'t, 'f> {
             let (_, score) = scores.iter().find(|(name, score)| *name == metric.name() && !score.is_nan())?;
             Some(if metric.is_error() { -score } else { *score })
         });
-        let score = known.unwrap_or(-loss);
+        let score = Score(known.unwrap_or(-loss));
         if self.best.is_none_or(|best| score > best) {
             (self.best, self.worse, trained.best) = (Some(score), 0, Some(model));
         } else {
@@ -425,7 +424,7 @@ impl<'t, 'f> Trainer<'t, 'f> {
     ) -> Error {
         let train = &self.fitting.task.task.train;
         let place = format!("{what} at step {} of {}, epoch {}", self.clock.step + 1, self.phase, self.epoch + 1);
-        let help = format!("a lower `train.learning_rate` (now {}) usually helps", train.learning_rate);
+        let help = format!("a lower `train.learning_rate` (now {:?}) usually helps", train.learning_rate);
         let Some(keep) = options.keep else { return Error::Training(format!("{place}; {help}")) };
         let failure = Failure {
             what: place.clone(),

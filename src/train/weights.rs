@@ -15,9 +15,7 @@ pub(super) fn path(run: &Path, member: u32) -> PathBuf {
 /// Writes them, instead of what the file holds.
 pub(super) fn save(model: &RelationalTransformer, path: &Path) -> Result<()> {
     let mut store = SafetensorsStore::from_file(path).overwrite(true);
-    model
-        .save_into(&mut store)
-        .map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))
+    model.save_into(&mut store).map_err(|error| Error::Training(format!("{}: cannot write the weights: {error}", path.display())))
 }
 
 /// Reads them into a model of the same shape.
