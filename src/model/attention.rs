@@ -6,8 +6,9 @@ use super::dense::Dense;
 use super::fused::{self, AttentionOptions, AttentionWeights};
 use super::indices;
 use super::init::Initializer;
+use super::precision::product;
 use crate::kernels::Rows;
-use crate::task::ModelConfig;
+use crate::task::{ModelConfig, Precision};
 use crate::tokens::Sublayer;
 
 /// Stands for "not visible" before the softmax. Finite, so that a padded query, which sees nothing, has a softmax.
@@ -38,6 +39,8 @@ pub(super) struct RelationalAttention {
     heads: usize,
     is_normed: bool,
     is_counted: bool,
+    #[module(skip)]
+    precision: Precision,
     /// Made of the backend's operations though there are kernels.
     pub(super) is_dense: bool,
 }
@@ -57,6 +60,7 @@ impl RelationalAttention {
             heads: config.heads,
             is_normed: config.qk_norm,
             is_counted: config.log_scale,
+            precision: config.precision,
             is_dense: false,
         }
     }
@@ -116,10 +120,10 @@ impl RelationalAttention {
         let queries = self.norm.forward(dense.queries(states.clone()));
         let seen = attend(self, queries.clone(), dense.keys(states), &dense);
         let seen = match &self.gate {
-            Some(gate) => seen * activation::sigmoid(gate.forward(queries)),
+            Some(gate) => seen * activation::sigmoid(self.times(queries, gate)),
             None => seen,
         };
-        kept + dense.outputs(self.output.forward(seen))
+        kept + dense.outputs(self.times(seen, &self.output))
     }
 
     /// Attention as it is usually computed: keys and values of every token are projected.
@@ -141,15 +145,15 @@ impl RelationalAttention {
                 (normed.clone(), normed)
             }
         };
-        let value = split(self.value.forward(values), key_count);
-        let key = self.normed(split(self.key.forward(normed), key_count));
-        let query = self.normed(split(self.query.forward(queries), query_count));
-        let scores = query.matmul(key.transpose()); // [contexts, heads, queries, keys]
+        let value = split(self.times(values, &self.value), key_count);
+        let key = self.normed(split(self.times(normed, &self.key), key_count));
+        let query = self.normed(split(self.times(queries, &self.query), query_count));
+        let scores = self.product(query, key.transpose()); // [contexts, heads, queries, keys]
         let scores = scores * self.factors(width, dense).swap_dims(1, 2);
         let hidden = dense.hidden(&value.device());
         let hidden = hidden.unsqueeze_dim::<4>(1).expand([contexts, self.heads, query_count, key_count]);
         let weights = activation::softmax(scores.mask_fill(hidden, HIDDEN), 3);
-        weights.matmul(value).swap_dims(1, 2).reshape([contexts * query_count, width])
+        self.product(weights, value).swap_dims(1, 2).reshape([contexts * query_count, width])
     }
 
     /// The same function for few queries: `q·(x K) = (q Kᵀ)·x` and `w·(x V) = (w·x) V`, so that no token is projected.
@@ -162,22 +166,30 @@ impl RelationalAttention {
         let (heads, of_head) = (self.heads, width / self.heads);
         let rows = contexts * query_count;
         let keys = keys.reshape([contexts, key_count, width]);
-        let query = self.query.forward(queries).reshape([rows, heads, of_head]).swap_dims(0, 1); // [heads, rows, of_head]
+        let query = self.times(queries, &self.query).reshape([rows, heads, of_head]).swap_dims(0, 1); // [heads, rows, of_head]
         let key = self.key.weight.val().reshape([width, heads, of_head]).permute([1, 2, 0]); // [heads, of_head, width]
-        let query = query.matmul(key).swap_dims(0, 1).reshape([contexts, query_count * heads, width]);
+        let query = self.product(query, key).swap_dims(0, 1).reshape([contexts, query_count * heads, width]);
         let normed = match &self.key_norm {
             Some(norm) => norm.forward(keys.clone()),
             None => self.norm.forward(keys.clone()),
         };
-        let scores = query.matmul(normed.transpose()); // [contexts, queries × heads, keys]
+        let scores = self.product(query, normed.transpose()); // [contexts, queries × heads, keys]
         let scores = scores * self.factors(width, dense).reshape([contexts, query_count * heads, 1]);
         let hidden = dense.hidden(&keys.device());
         let hidden = hidden.unsqueeze_dim::<4>(2).expand([contexts, query_count, heads, key_count]);
         let hidden = hidden.reshape([contexts, query_count * heads, key_count]);
         let weights = activation::softmax(scores.mask_fill(hidden, HIDDEN), 2);
-        let seen = weights.matmul(keys).reshape([rows, heads, width]).swap_dims(0, 1); // [heads, rows, width]
+        let seen = self.product(weights, keys).reshape([rows, heads, width]).swap_dims(0, 1); // [heads, rows, width]
         let value = self.value.weight.val().reshape([width, heads, of_head]).swap_dims(0, 1); // [heads, width, of_head]
-        seen.matmul(value).swap_dims(0, 1).reshape([rows, width])
+        self.product(seen, value).swap_dims(0, 1).reshape([rows, width])
+    }
+
+    fn product<const D: usize>(&self, one: Tensor<D>, other: Tensor<D>) -> Tensor<D> {
+        product(one, other, self.precision)
+    }
+
+    fn times(&self, states: Tensor<2>, linear: &Linear) -> Tensor<2> {
+        self.product(states, linear.weight.val())
     }
 
     /// Divided by the root mean square of the last dimension, if the configuration says so.

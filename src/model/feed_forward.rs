@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, activation};
 
 use super::fused::{self, FeedForwardOptions, FeedForwardWeights};
 use super::init::Initializer;
+use super::precision::product;
+use crate::task::{ModelConfig, Precision};
 
 /// Norm, and SwiGLU: `(silu(x G) ⊙ x U) D`; added to what goes in.
 #[derive(Module, Debug)]
@@ -14,18 +16,23 @@ pub(super) struct FeedForward {
     down: Linear,
     /// Whether the way back computes again what lies between: half of the layer's products, for much of its memory.
     recomputes: bool,
+    #[module(skip)]
+    precision: Precision,
     /// Made of the backend's operations though there are kernels.
     pub(super) is_dense: bool,
 }
 
 impl FeedForward {
-    pub(super) fn new(width: usize, hidden: usize, epsilon: f64, recomputes: bool, init: &mut Initializer<'_>) -> Self {
+    pub(super) fn new(config: &ModelConfig, init: &mut Initializer<'_>) -> Self {
+        let width = config.width;
+        let hidden = ((width as f64 * config.expansion).round() as usize).max(1);
         Self {
-            norm: init.norm(width, epsilon),
+            norm: init.norm(width, config.epsilon),
             gate: init.linear(width, hidden, 1.0),
             up: init.linear(width, hidden, 1.0),
             down: init.linear(hidden, width, 0.5),
-            recomputes,
+            recomputes: config.recompute,
+            precision: config.precision,
             is_dense: false,
         }
     }
@@ -44,7 +51,8 @@ impl FeedForward {
             return fused::feed_forward(states, weights, options);
         }
         let normed = self.norm.forward(states.clone());
-        let gate = activation::silu(self.gate.forward(normed.clone()));
-        states + self.down.forward(gate * self.up.forward(normed))
+        let times = |x: Tensor<2>, linear: &Linear| product(x, linear.weight.val(), self.precision);
+        let gate = activation::silu(times(normed.clone(), &self.gate));
+        states + times(gate * times(normed, &self.up), &self.down)
     }
 }

@@ -15,6 +15,7 @@ mod fused;
 mod heads;
 mod init;
 pub mod losses;
+mod precision;
 mod transformer;
 
 #[cfg(test)]
@@ -39,21 +40,32 @@ pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("models compute with 32-bit floats on every device of this module")
 }
 
-/// The device that models compute on: burn's Flex backend, or LibTorch where `RELATA_BACKEND=tch` and the feature is there.
+/// The device that models compute on: burn's Flex backend, or what `RELATA_BACKEND` names, where the program was built with it:
+/// `tch` for LibTorch on the processor, `tch-cuda` for LibTorch on the first card, `cuda` for burn's own kernels there.
 ///
 /// # Errors
 /// When the variable names a backend that is not there.
 pub fn device() -> crate::Result<Device> {
-    let known = if cfg!(feature = "tch") { "`flex` or `tch`" } else { "`flex` (`tch` needs a build with `--features tch`)" };
-    match std::env::var("RELATA_BACKEND").as_deref() {
-        Err(_) | Ok("" | "flex") => Ok(Device::flex()),
+    let found = std::env::var("RELATA_BACKEND").unwrap_or_default();
+    match found.as_str() {
+        "" | "flex" => Ok(Device::flex()),
         #[cfg(feature = "tch")]
         #[allow(deprecated, reason = "burn will drop burn-tch; until then LibTorch is the second backend")]
-        Ok("tch") => Ok(Device::libtorch()),
-        Ok(other) => Err(crate::Error::Setting {
-            setting: "RELATA_BACKEND".to_owned(),
-            found: format!("`{other}`"),
-            expected: known.to_owned(),
-        }),
+        "tch" => Ok(Device::libtorch()),
+        #[cfg(feature = "tch")]
+        #[allow(deprecated, reason = "as above")]
+        "tch-cuda" => Ok(Device::libtorch_cuda(0)),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0)),
+        other => {
+            let (tch, cuda) = (cfg!(feature = "tch"), cfg!(feature = "cuda"));
+            let known = |is: bool, name: &'static str, feature: &str| match is {
+                true => format!("`{name}`"),
+                false => format!("`{name}` (needs a build with `--features {feature}`)"),
+            };
+            let known =
+                ["`flex`".to_owned(), known(tch, "tch", "tch"), known(tch, "tch-cuda", "tch"), known(cuda, "cuda", "cuda")];
+            Err(crate::Error::setting("RELATA_BACKEND", format!("`{other}`"), known.join(", ")))
+        }
     }
 }

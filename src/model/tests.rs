@@ -265,7 +265,7 @@ impl Case {
 
 #[test]
 fn the_model_equals_the_plain_one_over_random_contexts_and_layers() {
-    let device = Device::flex();
+    let device = super::device().unwrap();
     for round in 0..60 {
         let Case { shape, contexts, reads, batch } = Case::random(round);
         let (width, blocks) = (shape.config.width, &shape.config.blocks);
@@ -323,7 +323,7 @@ fn gradients(model: &RelationalTransformer, batch: &Batch, device: &Device) -> V
 
 #[test]
 fn layers_as_one_operation_have_the_gradients_of_layers_of_many() {
-    let device = Device::flex().autodiff();
+    let device = super::device().unwrap().autodiff();
     for round in 0..60 {
         let Case { shape, batch, .. } = Case::random(round);
         let model = RelationalTransformer::new(&shape, None, round, &device);
@@ -341,9 +341,59 @@ fn layers_as_one_operation_have_the_gradients_of_layers_of_many() {
 
 #[test]
 fn equal_seeds_give_equal_models() {
-    let device = Device::flex();
+    let device = super::device().unwrap();
     let shape = shape(8, 2, vec![vec![AttentionKind::Row]]);
     let weights = |seed| Plain::of(&RelationalTransformer::new(&shape, None, seed, &device), &shape).weights;
     assert_eq!(weights(1), weights(1));
     assert_ne!(weights(1), weights(2));
+}
+
+/// The backends that this build has beside Flex: LibTorch on the processor, and a card where `RELATA_BACKEND` says that there is
+/// one.
+#[cfg(any(feature = "tch", feature = "cuda"))]
+fn others() -> Vec<Device> {
+    let chosen = super::device().unwrap();
+    #[cfg(feature = "tch")]
+    #[allow(deprecated, reason = "burn will drop burn-tch; until then LibTorch is the second backend")]
+    let libtorch = vec![Device::libtorch()];
+    #[cfg(not(feature = "tch"))]
+    let libtorch = Vec::new();
+    let is_new = |device: &Device| *device != Device::flex() && !libtorch.contains(device);
+    libtorch.iter().cloned().chain(Some(chosen).filter(is_new)).collect()
+}
+
+/// How far apart two lists of numbers are, of the largest of them.
+#[cfg(any(feature = "tch", feature = "cuda"))]
+fn apart(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    let largest = one.iter().fold(1e-3_f32, |largest, number| largest.max(number.abs()));
+    one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max) / largest
+}
+
+#[cfg(any(feature = "tch", feature = "cuda"))]
+#[test]
+fn other_backends_have_the_states_and_gradients_of_flex() {
+    use crate::task::Precision;
+    for device in others() {
+        for round in 0..20 {
+            let Case { mut shape, batch, .. } = Case::random(round);
+            for (precision, most) in [(Precision::F32, 1e-4), (Precision::Bf16, 1e-2)] {
+                shape.config.precision = precision;
+                let found = |device: &Device| {
+                    let model = RelationalTransformer::new(&shape, None, round, &device.clone().autodiff());
+                    let states = floats(model.valid().forward(&batch, device));
+                    (states, gradients(&model, &batch, &device.clone().autodiff()))
+                };
+                let ((flex, flex_gradients), (other, gradients)) = (found(&Device::flex()), found(&device));
+                let error = apart(&flex, &other);
+                assert!(error < most, "round {round}, {precision:?} on {device:?}: states are off by {error}");
+                if precision == Precision::F32 {
+                    for ((name, flex), (_, other)) in flex_gradients.iter().zip(&gradients) {
+                        let error = apart(flex, other);
+                        assert!(error < 1e-3, "round {round} on {device:?}: the gradient of {name} is off by {error}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -57,14 +57,13 @@ impl RelationalTransformer {
     pub fn new(shape: &Shape, start: Option<&Start>, seed: u64, device: &Device) -> Self {
         let config = &shape.config;
         let width = config.width;
-        let hidden = (width as f64 * config.expansion).round() as usize;
         let init = &mut Initializer::new(seed, device);
         let blocks = config
             .blocks
             .iter()
             .map(|kinds| Block {
                 attention: kinds.iter().map(|_| RelationalAttention::new(config, init)).collect(),
-                feed_forward: FeedForward::new(width, hidden.max(1), config.epsilon, config.recompute, init),
+                feed_forward: FeedForward::new(config, init),
             })
             .collect();
         Self {

@@ -32,6 +32,16 @@ impl AttentionKind {
     }
 }
 
+/// In what layers' products are computed; parameters, norms and sums have 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// bfloat16: on cards, and with LibTorch.
+    Bf16,
+}
+
 /// Where identities' vectors start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +83,8 @@ pub struct ModelConfig {
     pub epsilon: f64,
     /// Whether the way back computes again what feed-forward layers hold between: slower by a tenth or so, for half the memory.
     pub recompute: bool,
+    /// In what layers' products are computed: `f32`, or `bf16`, which Flex does not do.
+    pub precision: Precision,
     /// Where identities' vectors start: at random, or at the principal axes of the training rows' edges.
     pub start: Start,
     /// Whether a linear term over the seed's own edges answers beside the transformer (for classes only), and the two
@@ -96,6 +108,7 @@ impl Default for ModelConfig {
             gate: false,
             epsilon: 1e-5,
             recompute: false,
+            precision: Precision::F32,
             start: Start::Spectral,
             first_order: true,
         }

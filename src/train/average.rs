@@ -83,7 +83,7 @@ mod tests {
             has_spread: false,
             pairs: 0,
         };
-        RelationalTransformer::new(&shape, None, seed, &burn::tensor::Device::flex().autodiff())
+        RelationalTransformer::new(&shape, None, seed, &crate::model::device().unwrap().autodiff())
     }
 
     #[test]

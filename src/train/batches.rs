@@ -14,7 +14,7 @@ use crate::tokens::{Batch, ColumnKind, Context, Encoder, State, Vocabulary, Voca
 use crate::{Error, Result};
 
 /// How many steps may wait to be computed.
-const AHEAD: usize = 3;
+const AHEAD: usize = 8;
 
 /// Batches whose contexts are sorted by size together: enough that those of a batch are alike.
 const SORTED_TOGETHER: usize = 16;
@@ -110,6 +110,14 @@ pub(super) struct Step {
     pub(super) waited: Duration,
 }
 
+/// A batch that is not laid out yet.
+enum Made {
+    /// Contexts, with their places among what is asked.
+    Contexts(Vec<(u32, Context)>),
+    /// The places alone.
+    Places(Vec<u32>),
+}
+
 /// The batches of one pass, in their order.
 pub(super) struct Source<'s> {
     batches: &'s Batches<'s>,
@@ -118,7 +126,7 @@ pub(super) struct Source<'s> {
     order: Vec<u32>,
     /// How many of the order are in the queue or gone.
     taken: usize,
-    queue: VecDeque<Vec<Laid>>,
+    queue: VecDeque<Vec<Made>>,
     /// Contexts a batch, batches a step, tokens a part.
     size: usize,
     accumulate: usize,
@@ -157,63 +165,65 @@ impl<'s> Source<'s> {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Vec<Laid>>> {
+    /// The batches of the next step.
+    fn next(&mut self) -> Result<Option<Vec<Made>>> {
         if self.queue.is_empty() && self.taken < self.order.len() {
             let group = &self.order[self.taken..(self.taken + self.group()).min(self.order.len())];
             self.taken += group.len();
-            let batches = match self.asked {
-                Asked::Nodes(rows) => self.of_nodes(rows, group)?,
-                Asked::Edges(edges) => self.of_edges(edges, group)?,
+            let batches = match (self.asked, &self.batches.makes) {
+                (Asked::Nodes(rows), Makes::Nodes(_)) => self.sorted(rows, group)?,
+                _ => group.chunks(self.size).map(|places| Made::Places(places.to_vec())).collect(),
             };
             let mut batches = batches.into_iter().peekable();
             while batches.peek().is_some() {
-                self.queue.push_back(batches.by_ref().take(self.accumulate).flatten().collect());
+                self.queue.push_back(batches.by_ref().take(self.accumulate).collect());
             }
         }
         Ok(self.queue.pop_front())
     }
 
-    /// The parts of each batch of a group.
-    fn of_nodes(&self, rows: &[u32], group: &[u32]) -> Result<Vec<Vec<Laid>>> {
-        if let Makes::Views { samplers, .. } = &self.batches.makes {
-            return self.of_views(rows, group, samplers);
-        }
+    /// Contexts of like sizes, in batches.
+    fn sorted(&self, rows: &[u32], group: &[u32]) -> Result<Vec<Made>> {
         let mut contexts = self.batches.contexts(rows, group, &self.pass)?;
         contexts.sort_by_key(|(_, context)| context.tokens.len());
         let mut contexts = contexts.into_iter();
-        let mut batches: Vec<Vec<(u32, Context)>> = Vec::new();
+        let mut batches: Vec<Made> = Vec::new();
         while contexts.len() > 0 {
-            batches.push(contexts.by_ref().take(self.size).collect());
+            batches.push(Made::Contexts(contexts.by_ref().take(self.size).collect()));
         }
         if self.pass.shuffled {
             self.batches.key.with(self.pass.draw).with(u64::from(group[0])).random().shuffle(&mut batches);
         }
-        let parts = |batch: Vec<(u32, Context)>| {
-            let sizes: Vec<usize> = batch.iter().map(|(_, context)| context.tokens.len()).collect();
-            let mut batch = batch.into_iter();
-            parts(&sizes, self.tokens).map(|count| self.batches.lay(batch.by_ref().take(count).collect(), &self.pass)).collect()
-        };
-        Ok(batches.into_iter().map(parts).collect())
+        Ok(batches)
     }
 
-    fn of_views(&self, rows: &[u32], group: &[u32], samplers: &[&Sampler; 2]) -> Result<Vec<Vec<Laid>>> {
-        let lay = |places: &[u32]| {
-            let mut contexts = Vec::new();
-            for (sampler, draw) in samplers.iter().zip([self.pass.draw, self.pass.draw + OTHER_VIEW]) {
-                contexts.extend(self.batches.contexts_of(&self.batches.hits(rows, places), draw, sampler, &self.pass)?);
+    /// A batch, in parts.
+    fn laid(&self, made: Made) -> Result<Vec<Laid>> {
+        match (made, &self.batches.makes, self.asked) {
+            (Made::Contexts(contexts), ..) => {
+                let sizes: Vec<usize> = contexts.iter().map(|(_, context)| context.tokens.len()).collect();
+                let mut contexts = contexts.into_iter();
+                let part = |count| self.batches.lay(contexts.by_ref().take(count).collect(), &self.pass);
+                Ok(parts(&sizes, self.tokens).map(part).collect())
             }
-            let count = places.len() as u32;
-            let laid = self.batches.lay(contexts, &self.pass);
-            let states = laid.states();
-            let [one, other] = [0..count, count..2 * count].map(|view| view.map(|at| states[at as usize]).collect());
-            Ok(vec![Laid { pairs: Some(Pairs { one, other, ..Pairs::default() }), ..laid }])
-        };
-        group.chunks(self.size).map(lay).collect()
+            (Made::Places(places), Makes::Views { samplers, .. }, Asked::Nodes(rows)) => self.views(rows, &places, samplers),
+            (Made::Places(places), Makes::Edges { ends, negatives }, Asked::Edges(edges)) => {
+                self.batch_of_edges(edges, &places, *ends, negatives)
+            }
+            (Made::Places(_), ..) => Ok(Vec::new()),
+        }
     }
 
-    fn of_edges(&self, edges: &[(u32, u32)], group: &[u32]) -> Result<Vec<Vec<Laid>>> {
-        let Makes::Edges { ends, negatives } = &self.batches.makes else { return Ok(Vec::new()) };
-        group.chunks(self.size).map(|places| self.batch_of_edges(edges, places, *ends, negatives)).collect()
+    fn views(&self, rows: &[u32], places: &[u32], samplers: &[&Sampler; 2]) -> Result<Vec<Laid>> {
+        let mut contexts = Vec::new();
+        for (sampler, draw) in samplers.iter().zip([self.pass.draw, self.pass.draw + OTHER_VIEW]) {
+            contexts.extend(self.batches.contexts_of(&self.batches.hits(rows, places), draw, sampler, &self.pass)?);
+        }
+        let count = places.len() as u32;
+        let laid = self.batches.lay(contexts, &self.pass);
+        let states = laid.states();
+        let [one, other] = [0..count, count..2 * count].map(|view| view.map(|at| states[at as usize]).collect());
+        Ok(vec![Laid { places: places.to_vec(), pairs: Some(Pairs { one, other, ..Pairs::default() }), ..laid }])
     }
 
     fn batch_of_edges(
@@ -323,7 +333,11 @@ pub(super) fn run(
                 source.skip(gone.iter().filter(|&&of| of == at).count())?;
             }
             for &source in left {
-                if let Some(parts) = sources[source].next()? {
+                if let Some(made) = sources[source].next()? {
+                    let mut parts = Vec::new();
+                    for made in made {
+                        parts.extend(sources[source].laid(made)?);
+                    }
                     // The receiver is gone when `each` asked to stop.
                     if sender.send((source, parts)).is_err() {
                         return Ok(());

@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_burns_own_with_all_gradients_clipped_together() {
-        let device = Device::flex().autodiff();
+        let device = crate::model::device().unwrap().autodiff();
         let train = TrainConfig { weight_decay: 0.1, clip: 0.5, ..TrainConfig::default() };
         let mut optimizer = Optimizer::new(&train);
         let plain =
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn muon_moves_the_weights_of_layers_and_adamw_the_rest() {
-        let device = Device::flex().autodiff();
+        let device = crate::model::device().unwrap().autodiff();
         let stepped = |optimizer| {
             let train = TrainConfig { optimizer, weight_decay: 0.0, clip: f64::INFINITY, ..TrainConfig::default() };
             let model = small(&device);

@@ -55,13 +55,13 @@ impl Run {
     /// When there is a run already, or it cannot be written.
     pub fn create(path: &Path, task: &str) -> Result<Self> {
         if path.join("run.json").exists() {
-            return Err(Error::Setting {
-                setting: "--out".to_owned(),
-                found: format!("{}, which holds a finished run", path.display()),
-                expected: "a new folder".to_owned(),
-            });
+            let found = format!("{}, which holds a finished run", path.display());
+            return Err(Error::setting("--out", found, "a new folder"));
         }
-        checkpoint::clear(path);
+        if Checkpoint::open(path)?.is_some() {
+            let found = format!("{}, which holds a run that was stopped", path.display());
+            return Err(Error::setting("--out", found, "a new folder, or `--resume` to go on with it"));
+        }
         fs::create_dir_all(path).map_err(Error::io(path, "cannot make the run's folder"))?;
         write_durably(&path.join("task.toml"), task.as_bytes())?;
         let file = path.join(metrics::FILE);

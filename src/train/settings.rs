@@ -1,4 +1,6 @@
-use crate::task::ResolvedTask;
+use burn::tensor::Device;
+
+use crate::task::{Precision, ResolvedTask};
 use crate::{Error, Result};
 
 /// Whether a task's settings can be.
@@ -10,6 +12,10 @@ pub(super) fn check(task: &ResolvedTask) -> Result<()> {
     if model.heads == 0 || model.width == 0 || !model.width.is_multiple_of(model.heads) {
         let found = format!("width {}, heads {}", model.width, model.heads);
         return wrong("model.width", found, "a multiple of `model.heads`");
+    }
+    if model.precision == Precision::Bf16 && crate::model::device()? == Device::flex() {
+        let expected = "f32, or a backend that has it: RELATA_BACKEND=cuda, tch or tch-cuda";
+        return wrong("model.precision", "bf16 on the Flex backend".to_owned(), expected);
     }
     if model.blocks.is_empty() || model.blocks.iter().any(Vec::is_empty) {
         return wrong(

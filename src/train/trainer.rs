@@ -460,7 +460,6 @@ impl<'t, 'f> Trainer<'t, 'f> {
                 Some(format!("{} → {}", key(one, source), key(other, target)))
             }
         };
-        // Of two views the second half are not numbered as the first.
         places.iter().filter_map(name).collect()
     }
 }

@@ -1,13 +1,13 @@
 //! The losses beside their definitions in 64-bit loops, and their gradients beside central differences of those.
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 
 use super::*;
 use crate::sampler::random::{Key, Random};
 
 /// Losses of inputs, and the gradient of their sum by each number of each input.
 fn differentiated(inputs: &[Vec<f32>], loss: &dyn Fn(&[Tensor<1>]) -> Tensor<1>) -> (Vec<f32>, Vec<Vec<f32>>) {
-    let device = Device::flex().autodiff();
+    let device = crate::model::device().unwrap().autodiff();
     let tensor =
         |numbers: &Vec<f32>| Tensor::<1>::from_data(TensorData::new(numbers.clone(), [numbers.len()]), &device).require_grad();
     let tensors: Vec<Tensor<1>> = inputs.iter().map(tensor).collect();

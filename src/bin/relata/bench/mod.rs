@@ -1,5 +1,6 @@
 mod query;
 mod sample;
+mod task;
 mod train;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ pub struct Args {
 enum What {
     Query(query::Query),
     Sample(sample::Sample),
+    Task(task::Task),
     Train(train::Train),
 }
 
@@ -28,6 +30,7 @@ impl Args {
         match self.what {
             What::Query(query) => query.run(),
             What::Sample(sample) => sample.run(),
+            What::Task(task) => task.run(),
             What::Train(train) => train.run(),
         }
     }
@@ -50,4 +53,11 @@ fn seeds(snapshot: &Snapshot, from: NodeTypeId, file: Option<&Path>, count: usiz
     let name = &snapshot.schema().node(from).name;
     anyhow::ensure!(!seeds.is_empty(), "no node to begin at: found no key of a {name}, expected one at least");
     Ok(seeds)
+}
+
+/// The most that this process has held, as Linux says; 0 elsewhere.
+fn peak_megabytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
 }

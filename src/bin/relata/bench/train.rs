@@ -175,7 +175,7 @@ impl Train {
             layout_seconds,
             gflops: self.operations(&batch) / seconds / 1e9,
             product_gflops: rates[rates.len() / 2],
-            peak_megabytes: peak_megabytes(),
+            peak_megabytes: super::peak_megabytes(),
             loss: first_loss,
         };
         if self.json {
@@ -311,11 +311,4 @@ fn product_rate(device: &Device) -> f64 {
     let product = matrix.clone().matmul(matrix);
     let _ = product.slice([0..1, 0..1]).into_scalar::<f32>();
     2.0 * (SIDE as f64).powi(3) / begun.elapsed().as_secs_f64() / 1e9
-}
-
-/// The most that this process has held, as Linux says; 0 elsewhere.
-fn peak_megabytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
 }
