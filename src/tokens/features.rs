@@ -1,5 +1,7 @@
 //! Texts and sequences as vectors of fixed length.
 
+use crate::sampler::random::mix;
+
 /// Numbers a text.
 pub const TEXT_DIMENSION: u32 = 256;
 /// Numbers a sequence: the 4-mers that are no reverse complement of an earlier one. (4⁴ + 4²) / 2 = 136.
@@ -19,6 +21,8 @@ pub fn text(text: &str) -> Vec<f32> {
             // FNV-1a over code points.
             hash = (hash ^ u64::from(u32::from(letter))).wrapping_mul(0x0000_0100_0000_01b3);
         }
+        // Its last letters change few bits; all are needed.
+        let hash = mix(hash);
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
         numbers[(hash >> 20) as usize % TEXT_DIMENSION as usize] += sign;
     }
@@ -94,6 +98,9 @@ mod tests {
         assert!((product("CD3D", "cd3d") - 1.0).abs() < 1e-6);
         assert!(product("CD3D", "CD3E") > 0.3);
         assert!(product("CD3D", "MALAT1").abs() < 0.3);
+        for (one, other) in [("A", "B"), ("CD3D", "CD3G"), ("IL2", "IL7"), ("CD4", "CD8"), ("SYM1", "SYM2")] {
+            assert!(product(one, other) < 0.8, "{one} and {other} differ by a letter");
+        }
         assert!(text("").iter().any(|&number| number != 0.0));
     }
 }
