@@ -5,6 +5,9 @@
 //! and a gated feed-forward layer (SwiGLU, <https://arxiv.org/abs/2002.05202>); each is added to what goes in, after a
 //! root-mean-square norm (<https://arxiv.org/abs/1910.07467>).
 //!
+//! Tokens say whose they are, and each column has vectors and answers of its own; or both go by the values' semantic types, as in
+//! RT-v1 (see [`Tokens`](crate::task::Tokens)).
+//!
 //! **Invariant:** a model sees tensors and places, never nodes, keys or files.
 
 mod attention;
@@ -15,6 +18,7 @@ mod fused;
 mod init;
 pub mod losses;
 mod transformer;
+mod typed;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +26,7 @@ mod tests;
 pub use embedding::Start;
 pub(crate) use fused::on_processor;
 pub use transformer::{RelationalTransformer, Shape};
+pub use typed::TypedColumns;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

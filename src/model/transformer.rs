@@ -7,6 +7,7 @@ use super::embedding::{Start, TokenEmbedding};
 use super::feed_forward::FeedForward;
 use super::indices;
 use super::init::Initializer;
+use super::typed::{TypedColumns, TypedEmbedding, TypedHeads};
 use crate::task::ModelConfig;
 use crate::tokens::{Batch, ColumnKind, Read};
 
@@ -23,6 +24,8 @@ pub struct Shape {
     pub identities: usize,
     /// Categories of all columns together.
     pub categories: usize,
+    /// What typed tokens are made of; `None` where tokens have identities.
+    pub typed: Option<TypedColumns>,
 }
 
 #[derive(Module, Debug)]
@@ -34,21 +37,50 @@ struct Block {
 /// See the [module](super).
 #[derive(Module, Debug)]
 pub struct RelationalTransformer {
-    embedding: TokenEmbedding,
+    /// Of tokens with identities; the other of typed ones.
+    embedding: Option<TokenEmbedding>,
+    typed: Option<TypedEmbedding>,
     blocks: Vec<Block>,
     norm: RmsNorm,
+    heads: Heads,
+    #[module(skip)]
+    ranges: Vec<(u32, u32)>,
+}
+
+/// One of both.
+#[derive(Module, Debug)]
+struct Heads {
+    by_column: Option<ColumnHeads>,
+    by_type: Option<TypedHeads>,
+}
+
+#[derive(Module, Debug)]
+struct ColumnHeads {
     /// Scores of the categories of all columns: `[width, categories]`.
     category: Param<Tensor<2>>,
     category_bias: Param<Tensor<1>>,
     /// Numbers of the columns: `[width, columns]`.
     number: Param<Tensor<2>>,
     number_bias: Param<Tensor<1>>,
-    #[module(skip)]
-    ranges: Vec<(u32, u32)>,
+}
+
+/// Why the one or the other is there.
+const EITHER: &str = "a model's tokens have identities, or are typed";
+
+impl ColumnHeads {
+    fn new(shape: &Shape, init: &mut Initializer<'_>) -> Self {
+        let (width, columns, categories) = (shape.config.width, shape.columns.len(), shape.categories.max(1));
+        Self {
+            category: init.normal([width, categories], 0.02),
+            category_bias: init.constant([categories], 0.0),
+            number: init.normal([width, columns], 0.02),
+            number_bias: init.constant([columns], 0.0),
+        }
+    }
 }
 
 impl RelationalTransformer {
-    /// With first values from `seed`, and from `start` where it says more.
+    /// With first values from `seed`, and from `start` where it says more: of identities, which typed tokens do not have.
     pub fn new(shape: &Shape, start: Option<&Start>, seed: u64, device: &Device) -> Self {
         let config = &shape.config;
         let width = config.width;
@@ -62,14 +94,16 @@ impl RelationalTransformer {
                 feed_forward: FeedForward::new(width, hidden.max(1), config.epsilon, config.recompute, init),
             })
             .collect();
+        let typed = shape.typed.as_ref();
         Self {
-            embedding: TokenEmbedding::new(shape, start, init),
+            embedding: typed.is_none().then(|| TokenEmbedding::new(shape, start, init)),
+            typed: typed.map(|columns| TypedEmbedding::new(shape, columns, init)),
             blocks,
             norm: init.norm(width, config.epsilon),
-            category: init.normal([width, shape.categories.max(1)], 0.02),
-            category_bias: init.constant([shape.categories.max(1)], 0.0),
-            number: init.normal([width, shape.columns.len()], 0.02),
-            number_bias: init.constant([shape.columns.len()], 0.0),
+            heads: Heads {
+                by_column: typed.is_none().then(|| ColumnHeads::new(shape, init)),
+                by_type: typed.map(|columns| TypedHeads::new(config, columns, init)),
+            },
             ranges: shape.columns.iter().zip(&shape.category_counts).map(|((_, first), count)| (*first, *count)).collect(),
         }
     }
@@ -90,7 +124,10 @@ impl RelationalTransformer {
     /// # Shapes
     /// `[tokens, width]`
     pub fn embed(&self, batch: &Batch, device: &Device) -> Tensor<2> {
-        self.embedding.forward(batch, device)
+        match &self.typed {
+            Some(typed) => typed.forward(batch, device),
+            None => self.embedding.as_ref().expect(EITHER).forward(batch, device),
+        }
     }
 
     /// The last states of the tokens that the batch reads.
@@ -116,10 +153,14 @@ impl RelationalTransformer {
         let device = states.device();
         let (first, count) = self.ranges[usize::from(read.column)];
         let (first, end) = (first as usize, (first + count) as usize);
-        let [width, _] = self.category.dims();
         let states = states.select(0, indices(&read.states, &device));
-        let weight = self.category.val().slice([0..width, first..end]);
-        states.matmul(weight) + self.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
+        if let Some(heads) = &self.heads.by_type {
+            return heads.scores(states, read.column, first..end);
+        }
+        let heads = self.heads.by_column.as_ref().expect(EITHER);
+        let [width, _] = heads.category.dims();
+        let weight = heads.category.val().slice([0..width, first..end]);
+        states.matmul(weight) + heads.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
     }
 
     /// The numbers of a read column, standardised.
@@ -129,11 +170,15 @@ impl RelationalTransformer {
     pub fn numbers(&self, states: Tensor<2>, read: &Read) -> Tensor<1> {
         let device = states.device();
         let column = usize::from(read.column);
-        let [width, _] = self.number.dims();
         let states = states.select(0, indices(&read.states, &device));
-        let weight = self.number.val().slice([0..width, column..column + 1]);
+        if let Some(heads) = &self.heads.by_type {
+            return heads.numbers(states, read.column);
+        }
+        let heads = self.heads.by_column.as_ref().expect(EITHER);
+        let [width, _] = heads.number.dims();
+        let weight = heads.number.val().slice([0..width, column..column + 1]);
         let numbers = states.matmul(weight).reshape([read.states.len()]);
-        numbers + self.number_bias.val().slice_dim(0, column..column + 1)
+        numbers + heads.number_bias.val().slice_dim(0, column..column + 1)
     }
 
     /// The mean loss over the batch's reads whose values are known: cross-entropy of categories with some of the weight
@@ -192,8 +237,8 @@ impl RelationalTransformer {
         (known, (loss * weights).sum())
     }
 
-    /// The vectors of identities: `[identities, width]`.
-    pub fn identities(&self) -> Tensor<2> {
-        self.embedding.identities()
+    /// The vectors of identities, `[identities, width]`; `None` where tokens are typed.
+    pub fn identities(&self) -> Option<Tensor<2>> {
+        self.embedding.as_ref().map(TokenEmbedding::identities)
     }
 }

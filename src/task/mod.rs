@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use guard::Guard;
-pub use model::{AttentionKind, ModelConfig, OptimizerKind, Start, TrainConfig};
+pub use model::{AttentionKind, ModelConfig, OptimizerKind, Start, Tokens, TrainConfig};
 pub use sampling::{ContextConfig, TimeOf};
 pub use split::{Fold, Labels, folds, labels};
 

@@ -5,7 +5,7 @@ use relata_schema::{AttributeKind, Direction, NodeTypeId};
 use serde::{Deserialize, Serialize};
 
 use super::values::{Raw, Values};
-use super::{Column, ColumnKind, Columns, Owner};
+use super::{Column, ColumnKind, Columns, Owner, SemanticType};
 use crate::sampler::Subgraph;
 use crate::snapshot::Snapshot;
 use crate::task::ResolvedTask;
@@ -28,14 +28,30 @@ pub struct VocabularyColumn {
     pub title: String,
     /// What its values are.
     pub kind: ColumnKind,
-    /// Of a number: the mean over the training rows' tokens.
+    /// What its values mean.
+    #[serde(default)]
+    pub semantic: SemanticType,
+    /// Of a number, or a boolean as 0 and 1: the mean over the training rows' tokens.
     pub mean: f64,
-    /// Of a number: the standard deviation, or 1 where all are equal.
+    /// Of a number or boolean: the standard deviation, or 1 where all are equal.
     pub deviation: f64,
     /// Of a category: its names, in byte order.
     pub categories: Vec<String>,
     /// Where its names begin in the list of all columns' names.
     pub first_category: u32,
+}
+
+impl VocabularyColumn {
+    /// Its title in words: `total counts of cell`, `count of cell expresses gene`, and behind that `, reversed` where edges are
+    /// seen from their target.
+    pub fn phrase(&self) -> String {
+        let (owner, attribute) =
+            self.title.split_once(['>', '<']).or_else(|| self.title.split_once('.')).unwrap_or((&self.title, ""));
+        let words = |name: &str| name.replace(['.', '_'], " ");
+        let of = if attribute.is_empty() { String::new() } else { format!("{} of ", words(attribute)) };
+        let reversed = if self.title.contains('<') { ", reversed" } else { "" };
+        format!("{of}{}{reversed}", words(owner))
+    }
 }
 
 impl Vocabulary {
@@ -57,7 +73,7 @@ impl Vocabulary {
         let target = columns.target();
         learnt.sums[usize::from(target)] = Sums::default();
         for &node in training {
-            if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(target)], node) {
+            if let Some(number) = values.of_node(&columns.list()[usize::from(target)], node).as_ref().and_then(Raw::number) {
                 learnt.sums[usize::from(target)].add(number);
             }
         }
@@ -70,9 +86,13 @@ impl Vocabulary {
                 let categories = categories(snapshot, column);
                 let own = first_category;
                 first_category += categories.len() as u32;
+                let semantic = column.semantic_type(schema);
+                let is_scaled = column.kind == ColumnKind::Number || semantic == SemanticType::Boolean;
+                let sums = if is_scaled { *sums } else { Sums::default() };
                 VocabularyColumn {
                     title: column.title(schema),
                     kind: column.kind,
+                    semantic,
                     mean: sums.mean(),
                     deviation: sums.deviation(),
                     categories,
@@ -193,7 +213,8 @@ impl Learnt {
         for node in &subgraph.nodes {
             if u32::from(node.hop) < task.task.context.hops {
                 for &id in columns.of_node(node.node_type) {
-                    if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(id)], node.node) {
+                    let raw = values.of_node(&columns.list()[usize::from(id)], node.node);
+                    if let Some(number) = raw.as_ref().and_then(Raw::number) {
                         self.sums[usize::from(id)].add(number);
                     }
                 }
@@ -205,7 +226,7 @@ impl Learnt {
             let (source, target) = if edge.direction == Direction::Outgoing { (near, far) } else { (far, near) };
             for &id in columns.of_edge(edge.relation, edge.direction) {
                 let raw = values.of_edge(&columns.list()[usize::from(id)], edge.position, source, target);
-                if let Some(Raw::Number(number)) = raw {
+                if let Some(number) = raw.as_ref().and_then(Raw::number) {
                     self.sums[usize::from(id)].add(number);
                 }
             }

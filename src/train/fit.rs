@@ -14,7 +14,7 @@ use crate::model::{RelationalTransformer, Shape, Start};
 use crate::sampler::Sampler;
 use crate::sampler::random::Key;
 use crate::snapshot::{Hit, Snapshot};
-use crate::task::{ResolvedTask, TrainConfig};
+use crate::task::{ResolvedTask, Tokens, TrainConfig};
 use crate::tokens::{ColumnKind, Context, Encoder, Vocabulary};
 use crate::{Error, Result, progress};
 
@@ -51,7 +51,7 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut optio
     let rows: Vec<Vec<Entry>> = contexts.iter().map(|context| entries(context, &vocabulary)).collect();
     let config = &task.task.model;
     let start = match config.start {
-        crate::task::Start::Spectral if rows.iter().any(|row| !row.is_empty()) => {
+        crate::task::Start::Spectral if config.tokens == Tokens::Identity && rows.iter().any(|row| !row.is_empty()) => {
             Some(spectral(&rows, &vocabulary, config.width, task.task.train.seed)?)
         }
         _ => None,
@@ -108,6 +108,9 @@ fn check(task: &ResolvedTask) -> Result<()> {
             format!("{:?}", model.blocks),
             "at least one block, each with at least one kind of attention",
         );
+    }
+    if model.text == 0 {
+        return wrong("model.text", model.text.to_string(), "at least 1");
     }
     if !share(train.edge_dropout) || !share(train.label_smoothing) || !share(train.mask) {
         let found = format!("{}, {}, {}", train.edge_dropout, train.label_smoothing, train.mask);

@@ -5,12 +5,12 @@ use super::batches::{Batches, Laid, Pass, Question};
 use super::fit::ASKING;
 use crate::embedding::{EmbeddingInfo, EmbeddingTable};
 use crate::layout::layout;
-use crate::model::{RelationalTransformer, Shape, floats};
+use crate::model::{RelationalTransformer, Shape, TypedColumns, floats};
 use crate::sampler::random::Key;
 use crate::sampler::{Sampler, Walk};
 use crate::snapshot::Snapshot;
-use crate::task::ResolvedTask;
-use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary};
+use crate::task::{ResolvedTask, Tokens};
+use crate::tokens::{ColumnKind, Columns, Encoder, Read, Vocabulary, features};
 use crate::{Error, Result, progress};
 
 /// A trained model: one or more transformers whose answers are averaged, and what their tokens mean.
@@ -76,6 +76,19 @@ pub(super) fn shape(vocabulary: &Vocabulary, task: &ResolvedTask) -> Shape {
         category_counts: vocabulary.columns.iter().map(|column| column.categories.len() as u32).collect(),
         identities: vocabulary.identity_count(),
         categories: vocabulary.category_count(),
+        typed: (task.task.model.tokens == Tokens::Typed).then(|| typed(vocabulary, task.task.model.text)),
+    }
+}
+
+/// What typed tokens are made of: names as `text` numbers each.
+fn typed(vocabulary: &Vocabulary, text: u32) -> TypedColumns {
+    let columns = &vocabulary.columns;
+    let names = columns.iter().flat_map(|column| &column.categories);
+    TypedColumns {
+        types: columns.iter().map(|column| column.semantic).collect(),
+        names: columns.iter().flat_map(|column| features::text(&column.phrase(), text)).collect(),
+        categories: names.flat_map(|name| features::text(name, text)).collect(),
+        truths: columns.iter().map(|column| [0.0, 1.0].map(|truth| ((truth - column.mean) / column.deviation) as f32)).collect(),
     }
 }
 
@@ -145,7 +158,8 @@ impl Model {
         Ok((dimension, vectors))
     }
 
-    /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …).
+    /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …); with typed
+    /// tokens there are none of these.
     /// `run` is noted as their origin. The task's nodes get a layout for the eye.
     ///
     /// # Errors
@@ -172,7 +186,10 @@ impl Model {
         let picture = layout(&vectors, dimension, self.task.task.train.seed, quiet)?;
         let mut tables = vec![table(&schema.node(self.task.node_type).name, keys, dimension, vectors, picture)];
         let width = self.task.task.model.width;
-        let identities: Vec<Vec<f32>> = self.members.iter().map(|member| floats(member.identities())).collect();
+        let identities: Vec<Vec<f32>> = self.members.iter().filter_map(RelationalTransformer::identities).map(floats).collect();
+        if identities.is_empty() {
+            return Ok(tables);
+        }
         for (node_type, unknown, keys) in self.vocabulary.identity_places() {
             let mut vectors = Vec::with_capacity(keys.len() * dimension);
             for row in (unknown as usize + 1..).take(keys.len()) {

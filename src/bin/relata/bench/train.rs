@@ -111,6 +111,7 @@ impl Train {
             category_counts: vec![0; usize::from(COLUMNS)],
             identities: 1,
             categories: 0,
+            typed: None,
         };
         let contexts: Vec<Context> = (0..self.batch).map(|at| context(self.context, at as u64)).collect();
         let reads: Vec<Vec<u32>> = contexts.iter().map(|context| (0..context.tokens.len() as u32).collect()).collect();
