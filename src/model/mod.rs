@@ -21,6 +21,8 @@ mod transformer;
 mod typed;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 pub use embedding::Start;
