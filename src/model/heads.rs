@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::init::Initializer;
+use super::typed::TypedHeads;
 use super::{Shape, indices, losses};
 use crate::tokens::{ColumnKind, Read};
 
@@ -70,13 +71,10 @@ impl Loss {
 /// What a model says of its last states.
 #[derive(Module, Debug)]
 pub(super) struct Heads {
-    /// Scores of the categories of all columns: `[width, categories]`.
-    category: Param<Tensor<2>>,
-    category_bias: Param<Tensor<1>>,
-    /// Numbers of the columns: `[width, columns]`.
-    number: Param<Tensor<2>>,
-    number_bias: Param<Tensor<1>>,
-    /// Logarithms of their variances or dispersions, if any loss asks for them: `[width, columns]`.
+    /// One of both.
+    by_column: Option<ColumnHeads>,
+    by_type: Option<TypedHeads>,
+    /// Logarithms of the variances or dispersions of the columns' numbers, if any loss asks for them: `[width, columns]`.
     spread: Option<Param<Tensor<2>>>,
     /// One an objective of pairs of nodes.
     pub(super) pairs: Vec<Pairs>,
@@ -84,16 +82,42 @@ pub(super) struct Heads {
     ranges: Vec<(u32, u32)>,
 }
 
-impl Heads {
-    pub(super) fn new(shape: &Shape, init: &mut Initializer<'_>) -> Self {
+/// Answers by column.
+#[derive(Module, Debug)]
+struct ColumnHeads {
+    /// Scores of the categories of all columns: `[width, categories]`.
+    category: Param<Tensor<2>>,
+    category_bias: Param<Tensor<1>>,
+    /// Numbers of the columns: `[width, columns]`.
+    number: Param<Tensor<2>>,
+    number_bias: Param<Tensor<1>>,
+}
+
+/// Why the one or the other is there.
+const EITHER: &str = "a model answers by column or by type";
+
+impl ColumnHeads {
+    fn new(shape: &Shape, init: &mut Initializer<'_>) -> Self {
         let (width, columns, categories) = (shape.config.width, shape.columns.len(), shape.categories.max(1));
+        let mut biases = vec![0.0; columns];
+        shape.asked.biases.iter().for_each(|&(column, bias)| biases[usize::from(column)] = bias);
         Self {
             category: init.normal([width, categories], 0.02),
             category_bias: init.constant([categories], 0.0),
             number: init.normal([width, columns], 0.02),
-            number_bias: init.given([columns], shape.biases.clone()),
-            spread: shape.has_spread.then(|| init.normal([width, columns], 0.02)),
-            pairs: (0..shape.pairs).map(|_| Pairs::new(width, init)).collect(),
+            number_bias: init.given([columns], biases),
+        }
+    }
+}
+
+impl Heads {
+    pub(super) fn new(shape: &Shape, init: &mut Initializer<'_>) -> Self {
+        let (width, columns, typed) = (shape.config.width, shape.columns.len(), shape.typed.as_ref());
+        Self {
+            by_column: typed.is_none().then(|| ColumnHeads::new(shape, init)),
+            by_type: typed.map(|columns| TypedHeads::new(&shape.config, columns, init)),
+            spread: shape.asked.has_spread.then(|| init.normal([width, columns], 0.02)),
+            pairs: (0..shape.asked.pairs).map(|_| Pairs::new(width, init)).collect(),
             ranges: shape.columns.iter().zip(&shape.category_counts).map(|((_, first), count)| (*first, *count)).collect(),
         }
     }
@@ -102,15 +126,24 @@ impl Heads {
     pub(super) fn scores(&self, states: Tensor<2>, read: &Read) -> Tensor<2> {
         let (first, count) = self.ranges[usize::from(read.column)];
         let (first, end) = (first as usize, (first + count) as usize);
-        let [width, _] = self.category.dims();
-        let weight = self.category.val().slice([0..width, first..end]);
-        chosen(states, &read.states).matmul(weight) + self.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
+        let states = chosen(states, &read.states);
+        if let Some(heads) = &self.by_type {
+            return heads.scores(states, read.column, first..end);
+        }
+        let heads = self.by_column.as_ref().expect(EITHER);
+        let [width, _] = heads.category.dims();
+        let weight = heads.category.val().slice([0..width, first..end]);
+        states.matmul(weight) + heads.category_bias.val().slice_dim(0, first..end).unsqueeze::<2>()
     }
 
     /// See [`RelationalTransformer::numbers`](super::RelationalTransformer::numbers).
     pub(super) fn numbers(&self, states: Tensor<2>, read: &Read) -> Tensor<1> {
+        if let Some(heads) = &self.by_type {
+            return heads.numbers(chosen(states, &read.states), read.column);
+        }
+        let heads = self.by_column.as_ref().expect(EITHER);
         let column = usize::from(read.column);
-        of_column(&self.number, states, read) + self.number_bias.val().slice_dim(0, column..column + 1)
+        of_column(&heads.number, states, read) + heads.number_bias.val().slice_dim(0, column..column + 1)
     }
 
     /// The sum of the losses of a column's reads, each times its weight: `[1]`. `None` where no value is known.

@@ -47,6 +47,12 @@ impl<'d> Initializer<'d> {
         Linear { weight: self.normal([inputs, outputs], gain / (inputs as f64).sqrt()), bias: None }
     }
 
+    /// `[inputs, outputs]`, and a bias, of variance `1 / (3 inputs)` both, as PyTorch's layers start.
+    pub(super) fn biased(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let deviation = (3.0 * inputs as f64).sqrt().recip();
+        Linear { weight: self.normal([inputs, outputs], deviation), bias: Some(self.normal([outputs], deviation)) }
+    }
+
     /// `[width, width]`: near the identity.
     pub(super) fn pass(&mut self, width: usize) -> Linear {
         let noise = super::floats(self.normal([width, width], 0.02).val());

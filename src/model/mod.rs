@@ -5,6 +5,9 @@
 //! and a gated feed-forward layer (SwiGLU, <https://arxiv.org/abs/2002.05202>); each is added to what goes in, after a
 //! root-mean-square norm (<https://arxiv.org/abs/1910.07467>).
 //!
+//! Tokens say whose they are, and each column has vectors and answers of its own; or both go by the values' semantic types, as in
+//! RT-v1 (see [`Tokens`](crate::task::Tokens)).
+//!
 //! **Invariant:** a model sees tensors and places, never nodes, keys or files.
 
 mod attention;
@@ -17,14 +20,18 @@ mod init;
 pub mod losses;
 mod precision;
 mod transformer;
+mod typed;
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
 
 pub use embedding::Start;
 pub(crate) use fused::{from_processor, on_processor};
 pub use heads::Loss;
-pub use transformer::{RelationalTransformer, Shape};
+pub use transformer::{AskedShape, RelationalTransformer, Shape};
+pub use typed::TypedColumns;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

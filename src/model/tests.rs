@@ -6,11 +6,12 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use burn_store::ModuleSnapshot;
+use relata_schema::Schema;
 
-use super::{RelationalTransformer, Shape, floats};
+use super::{AskedShape, RelationalTransformer, Shape, TypedColumns, floats};
 use crate::sampler::random::{Key, Random};
-use crate::task::{AttentionKind, ModelConfig};
-use crate::tokens::{Batch, ColumnKind, Context, NO_ROW, Row, State, Token, visible};
+use crate::task::{AttentionKind, ModelConfig, Task};
+use crate::tokens::{Batch, ColumnKind, Context, NO_ROW, Row, SemanticType, State, Token, visible};
 
 const COLUMNS: [(ColumnKind, u32); 5] = [
     (ColumnKind::Number, 0),
@@ -28,9 +29,8 @@ fn shape(width: usize, heads: usize, blocks: Vec<Vec<AttentionKind>>) -> Shape {
         category_counts: vec![0, 3, 0, 0, 0],
         identities: IDENTITIES as usize,
         categories: 3,
-        biases: vec![0.0; COLUMNS.len()],
-        has_spread: false,
-        pairs: 0,
+        asked: AskedShape::default(),
+        typed: None,
     }
 }
 
@@ -337,6 +337,32 @@ fn layers_as_one_operation_have_the_gradients_of_layers_of_many() {
         }
         assert!(fused.iter().any(|(_, numbers)| numbers.iter().any(|&number| number != 0.0)));
     }
+}
+
+#[test]
+fn rt_v1_has_its_parameters() {
+    let text = include_str!("../../tests/tasks/rt-v1.toml");
+    let config = Task::parse(text, "rt-v1.toml", &Schema::biology()).unwrap().task.model;
+    let types = [SemanticType::Number, SemanticType::Datetime, SemanticType::Boolean, SemanticType::Text, SemanticType::Link];
+    let kinds = [ColumnKind::Number, ColumnKind::Number, ColumnKind::Category, ColumnKind::Vector(config.text), ColumnKind::Link];
+    let text = config.text as usize;
+    let shape = Shape {
+        config,
+        columns: kinds.map(|kind| (kind, 0)).to_vec(),
+        category_counts: vec![0, 0, 2, 0, 0],
+        identities: 1000,
+        categories: 2,
+        asked: AskedShape::default(),
+        typed: Some(TypedColumns {
+            types: types.to_vec(),
+            names: vec![0.0; types.len() * text],
+            categories: vec![0.0; 2 * text],
+            truths: vec![[0.0, 1.0]; types.len()],
+        }),
+    };
+    let model = RelationalTransformer::new(&shape, None, 0, &Device::flex());
+    assert_eq!(model.num_params(), 22_336_131);
+    assert!(model.identities().is_none());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::embedding::{Start, TokenEmbedding};
 use super::feed_forward::FeedForward;
 use super::heads::{Heads, Loss};
 use super::init::Initializer;
+use super::typed::{TypedColumns, TypedEmbedding};
 use crate::task::{AttentionKind, ModelConfig};
 use crate::tokens::{Batch, ColumnKind, Read};
 
@@ -26,8 +27,17 @@ pub struct Shape {
     pub identities: usize,
     /// Categories of all columns together.
     pub categories: usize,
-    /// What the numbers of each column start at: 0, standardised, unless they are logarithms of counts' means.
-    pub biases: Vec<f32>,
+    /// What is asked, beside values of columns.
+    pub asked: AskedShape,
+    /// What typed tokens are made of; `None` where tokens have identities.
+    pub typed: Option<TypedColumns>,
+}
+
+/// What a model must know of what it is asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AskedShape {
+    /// What the numbers of a column start at, if not at 0: logarithms of counts' means.
+    pub biases: Vec<(u16, f32)>,
     /// Whether the logarithms of variances and dispersions are said too.
     pub has_spread: bool,
     /// How many objectives ask for pairs of nodes.
@@ -43,7 +53,9 @@ struct Block {
 /// See the [module](super).
 #[derive(Module, Debug)]
 pub struct RelationalTransformer {
-    embedding: TokenEmbedding,
+    /// Of tokens with identities; the other of typed ones.
+    embedding: Option<TokenEmbedding>,
+    typed: Option<TypedEmbedding>,
     blocks: Vec<Block>,
     norm: RmsNorm,
     heads: Heads,
@@ -53,7 +65,7 @@ pub struct RelationalTransformer {
 }
 
 impl RelationalTransformer {
-    /// With first values from `seed`, and from `start` where it says more.
+    /// With first values from `seed`, and from `start` where it says more: of identities, which typed tokens do not have.
     pub fn new(shape: &Shape, start: Option<&Start>, seed: u64, device: &Device) -> Self {
         let config = &shape.config;
         let width = config.width;
@@ -66,8 +78,10 @@ impl RelationalTransformer {
                 feed_forward: FeedForward::new(config, init),
             })
             .collect();
+        let typed = shape.typed.as_ref();
         Self {
-            embedding: TokenEmbedding::new(shape, start, init),
+            embedding: typed.is_none().then(|| TokenEmbedding::new(shape, start, init)),
+            typed: typed.map(|columns| TypedEmbedding::new(shape, columns, init)),
             blocks,
             norm: init.norm(width, config.epsilon),
             heads: Heads::new(shape, init),
@@ -91,7 +105,10 @@ impl RelationalTransformer {
     /// # Shapes
     /// `[tokens, width]`
     pub fn embed(&self, batch: &Batch, device: &Device) -> Tensor<2> {
-        self.embedding.forward(batch, device)
+        match &self.typed {
+            Some(typed) => typed.forward(batch, device),
+            None => self.embedding.as_ref().expect("a model's tokens have identities, or are typed").forward(batch, device),
+        }
     }
 
     /// The last states of the tokens that the batch reads.
@@ -173,8 +190,8 @@ impl RelationalTransformer {
         self.heads.pairs[pairs].projections(states, one, other)
     }
 
-    /// The vectors of identities: `[identities, width]`.
-    pub fn identities(&self) -> Tensor<2> {
-        self.embedding.identities()
+    /// The vectors of identities, `[identities, width]`; `None` where tokens are typed.
+    pub fn identities(&self) -> Option<Tensor<2>> {
+        self.embedding.as_ref().map(TokenEmbedding::identities)
     }
 }

@@ -269,7 +269,7 @@ pub(super) fn split(word: u64, bound: u64) -> (u64, u64) {
 
 /// SplitMix64's finaliser: one to one, and every bit of the input changes about half of the output's.
 #[inline]
-fn mix(mut word: u64) -> u64 {
+pub(crate) fn mix(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use guard::Guard;
-pub use model::{AttentionKind, Decay, ModelConfig, OptimizerKind, Precision, Start, TrainConfig};
+pub use model::{AttentionKind, Decay, ModelConfig, OptimizerKind, Precision, Start, Tokens, TrainConfig};
 pub use objective::{Also, Ask, LossKind, Objective};
 pub use rows::{Asked, Dealt};
 pub use sampling::{ContextConfig, TimeOf};

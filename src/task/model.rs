@@ -42,6 +42,18 @@ pub enum Precision {
     Bf16,
 }
 
+/// What tokens and answers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// Whose the value is, the value, and its column, each with vectors of its own; an answer a column.
+    Identity,
+    /// As the relational transformer has it (Ranjan et al. 2025, <https://arxiv.org/abs/2510.06377>): the column's name as a
+    /// text, and the value by its semantic type; an answer a semantic type. A token does not say whose it is: only rows do, so
+    /// `context.hops` must reach what is to be told apart. Identities have no vectors.
+    Typed,
+}
+
 /// Where identities' vectors start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +71,10 @@ pub enum Start {
 pub struct ModelConfig {
     /// Numbers a token.
     pub width: usize,
+    /// What tokens and answers are made of: `identity`, or `typed`.
+    pub tokens: Tokens,
+    /// Numbers that a text becomes.
+    pub text: u32,
     /// Attention heads.
     pub heads: usize,
     /// For each block the kinds of attention in it.
@@ -85,7 +101,8 @@ pub struct ModelConfig {
     pub recompute: bool,
     /// In what layers' products are computed: `f32`, or `bf16`, which Flex does not do.
     pub precision: Precision,
-    /// Where identities' vectors start: at random, or at the principal axes of the training rows' edges.
+    /// Where identities' vectors start: at random, or at the principal axes of the training rows' edges. Typed tokens have none,
+    /// and start at random.
     pub start: Start,
     /// Whether a linear term over the seed's own edges answers beside the transformer (for classes only), and the two
     /// probabilities are averaged: as in wide-and-deep models (Cheng et al. 2016, <https://arxiv.org/abs/1606.07792>).
@@ -97,6 +114,8 @@ impl Default for ModelConfig {
         use AttentionKind::{Down, Neighbour, Row};
         Self {
             width: 64,
+            tokens: Tokens::Identity,
+            text: 256,
             heads: 4,
             // From the seed's edges to the seed: a layer costs what the seed's tokens see, not all pairs.
             blocks: vec![vec![Down, Neighbour, Row]],

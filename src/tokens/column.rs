@@ -27,6 +27,25 @@ pub enum ColumnKind {
     Link,
 }
 
+/// What a column's values mean, to a model that has one encoder a meaning; it follows from the attribute's kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SemanticType {
+    /// Numbers, counts, and lengths of intervals.
+    Number,
+    /// Times.
+    Datetime,
+    /// Booleans.
+    Boolean,
+    /// Texts, and the names of categories.
+    Text,
+    /// Vectors and sequences: each column for itself.
+    Vector,
+    /// Nothing but that the edge is there.
+    #[default]
+    Link,
+}
+
 /// What can be a token: one attribute of one node type, or of one relation in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -55,6 +74,22 @@ impl Column {
                 let attribute = self.attribute.map_or("", |attribute| known[attribute.index()].name.as_str());
                 format!("{}{way}{attribute}", schema.relation_title(relation))
             }
+        }
+    }
+
+    /// What its values mean.
+    pub fn semantic_type(&self, schema: &Schema) -> SemanticType {
+        let Some(attribute) = self.attribute else { return SemanticType::Link };
+        let attributes = match self.owner {
+            Owner::Node(node_type) => &schema.node(node_type).attributes,
+            Owner::Edge(relation, _) => &schema.edge(relation).attributes,
+        };
+        match attributes[attribute.index()].kind {
+            AttributeKind::Number | AttributeKind::Count | AttributeKind::Interval => SemanticType::Number,
+            AttributeKind::Time => SemanticType::Datetime,
+            AttributeKind::Boolean => SemanticType::Boolean,
+            AttributeKind::Category | AttributeKind::Text => SemanticType::Text,
+            AttributeKind::Sequence | AttributeKind::Vector(_) => SemanticType::Vector,
         }
     }
 }
@@ -88,6 +123,7 @@ impl Columns {
     /// Every attribute with a value in the snapshot that is not hidden; the targets are among them.
     pub fn of(snapshot: &Snapshot, task: &ResolvedTask) -> Self {
         let schema = snapshot.schema();
+        let kind_of = |kind| kind_of(kind, task.task.model.text);
         let mut list = Vec::new();
         let mut add = |column| {
             list.push(column);
@@ -188,11 +224,12 @@ impl Columns {
     }
 }
 
-fn kind_of(kind: AttributeKind) -> ColumnKind {
+/// `text` is how many numbers a text becomes.
+fn kind_of(kind: AttributeKind, text: u32) -> ColumnKind {
     match kind {
         AttributeKind::Number | AttributeKind::Count | AttributeKind::Time | AttributeKind::Interval => ColumnKind::Number,
         AttributeKind::Category | AttributeKind::Boolean => ColumnKind::Category,
-        AttributeKind::Text => ColumnKind::Vector(super::features::TEXT_DIMENSION),
+        AttributeKind::Text => ColumnKind::Vector(text),
         AttributeKind::Sequence => ColumnKind::Vector(super::features::SEQUENCE_DIMENSION),
         AttributeKind::Vector(dimension) => ColumnKind::Vector(dimension),
     }

@@ -1,26 +1,28 @@
 //! Texts and sequences as vectors of fixed length.
 
-/// Numbers a text.
-pub const TEXT_DIMENSION: u32 = 256;
+use crate::sampler::random::mix;
+
 /// Numbers a sequence: the 4-mers that are no reverse complement of an earlier one. (4⁴ + 4²) / 2 = 136.
 pub const SEQUENCE_DIMENSION: u32 = 136;
 
 const K: usize = 4;
 
-/// A text as its character 3-grams, hashed into [`TEXT_DIMENSION`] buckets with signs (feature hashing: Weinberger et al.
+/// A text as its character 3-grams, hashed into `dimension` buckets with signs (feature hashing: Weinberger et al.
 /// 2009, <https://arxiv.org/abs/0902.2206>), of unit length. Case does not matter; `^` and `$` mark the ends.
-pub fn text(text: &str) -> Vec<f32> {
+pub fn text(text: &str, dimension: u32) -> Vec<f32> {
     let letters: Vec<char> =
         std::iter::once('^').chain(text.chars().flat_map(char::to_lowercase)).chain(std::iter::once('$')).collect();
-    let mut numbers = vec![0.0; TEXT_DIMENSION as usize];
+    let mut numbers = vec![0.0; dimension as usize];
     for gram in letters.windows(3.min(letters.len())) {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for &letter in gram {
             // FNV-1a over code points.
             hash = (hash ^ u64::from(u32::from(letter))).wrapping_mul(0x0000_0100_0000_01b3);
         }
+        // Its last letters change few bits; all are needed.
+        let hash = mix(hash);
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        numbers[(hash >> 20) as usize % TEXT_DIMENSION as usize] += sign;
+        numbers[(hash >> 20) as usize % dimension as usize] += sign;
     }
     scaled(numbers)
 }
@@ -90,10 +92,15 @@ mod tests {
 
     #[test]
     fn near_texts_are_near_and_others_are_not() {
-        let product = |one: &str, other: &str| -> f32 { text(one).iter().zip(text(other)).map(|(one, other)| one * other).sum() };
+        let product =
+            |one: &str, other: &str| -> f32 { text(one, 256).iter().zip(text(other, 256)).map(|(one, other)| one * other).sum() };
         assert!((product("CD3D", "cd3d") - 1.0).abs() < 1e-6);
         assert!(product("CD3D", "CD3E") > 0.3);
         assert!(product("CD3D", "MALAT1").abs() < 0.3);
-        assert!(text("").iter().any(|&number| number != 0.0));
+        for (one, other) in [("A", "B"), ("CD3D", "CD3G"), ("IL2", "IL7"), ("CD4", "CD8"), ("SYM1", "SYM2")] {
+            assert!(product(one, other) < 0.8, "{one} and {other} differ by a letter");
+        }
+        assert!(text("", 256).iter().any(|&number| number != 0.0));
+        assert_eq!(text("CD3D", 384).len(), 384);
     }
 }

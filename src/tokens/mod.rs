@@ -35,7 +35,7 @@ mod vocabulary;
 mod tests;
 
 pub use batch::{Batch, Form, Group, Read, Sublayer};
-pub use column::{Column, ColumnKind, Columns, Owner};
+pub use column::{Column, ColumnKind, Columns, Owner, SemanticType};
 pub use context::{Context, NO_ROW, Row, State, Token};
 pub use encoder::Encoder;
 pub use visible::visible;

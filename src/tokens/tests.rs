@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use relata_schema::{Direction, Transform};
+use relata_schema::{Direction, Schema, Transform, Value};
 
 use super::*;
 use crate::planted;
 use crate::sampler::{Retrieval, Sampler, SamplerConfig, Subgraph, Walk};
-use crate::snapshot::{EdgeColumn, Hit, Snapshot};
-use crate::task::{AttentionKind, ResolvedTask};
+use crate::snapshot::{EdgeColumn, Hit, Snapshot, SnapshotWriter};
+use crate::task::{AttentionKind, ResolvedTask, Task};
 
 fn sampler(snapshot: &Snapshot, task: &ResolvedTask, retrieval: Option<Retrieval>) -> Sampler {
     let context = &task.task.context;
@@ -67,6 +67,43 @@ fn a_cells_tokens_are_its_attributes_and_one_for_each_gene_with_its_value() {
         let expected: Vec<f32> = range.map(|at| ((value(cell, at) - mean) / deviation) as f32).collect();
         assert!(found.values().zip(&expected).all(|(one, other)| (one - other).abs() < 1e-3), "cell {cell}");
     }
+}
+
+#[test]
+fn columns_have_words_and_meanings() {
+    let (_, _, vocabulary, contexts) = encoded("[context]\nhops = 2\n[model]\ntext = 32", 12, 12);
+    let symbol = vocabulary.columns.iter().position(|column| column.title == "gene.symbol").unwrap();
+    for (title, phrase, semantic, kind) in [
+        ("cell.celltype", "celltype of cell", SemanticType::Text, ColumnKind::Category),
+        ("gene.symbol", "symbol of gene", SemanticType::Text, ColumnKind::Vector(32)),
+        ("cell.expresses.gene>count", "count of cell expresses gene", SemanticType::Number, ColumnKind::Number),
+        ("cell.expresses.gene<count", "count of cell expresses gene, reversed", SemanticType::Number, ColumnKind::Number),
+        ("gene.annotated_with.term>", "gene annotated with term", SemanticType::Link, ColumnKind::Link),
+    ] {
+        let column = vocabulary.columns.iter().find(|column| column.title == title).unwrap();
+        assert_eq!((column.phrase().as_str(), column.semantic, column.kind), (phrase, semantic, kind));
+    }
+    let symbols = contexts[0].vectors.iter().find(|(column, _)| usize::from(*column) == symbol).unwrap();
+    assert!(symbols.1.chunks(32).any(|vector| vector == features::text("SYM0", 32)));
+}
+
+#[test]
+fn booleans_are_standardised_as_numbers_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::biology();
+    let term = schema.node_type("term").unwrap();
+    let mut writer = SnapshotWriter::create(folder.path(), &schema).unwrap();
+    writer.nodes(term, &["GO:1", "GO:2", "GO:3", "GO:4"].map(str::to_owned)).unwrap();
+    let obsolete = [true, false, false, false].map(|truth| Some(Value::Boolean(truth)));
+    writer.column(term, schema.node_attribute(term, "obsolete").unwrap(), &obsolete).unwrap();
+    writer.publish(&[]).unwrap();
+    let snapshot = Snapshot::current(folder.path()).unwrap();
+    let task = Task::parse("[task]\nnode = \"term\"\ntarget = \"obsolete\"", "task.toml", &schema).unwrap();
+    let rows = [0, 1, 2, 3];
+    let vocabulary = Vocabulary::learn(&snapshot, &task, &subgraphs(&snapshot, &task, &rows), &rows);
+    let column = vocabulary.target_column();
+    assert_eq!((column.semantic, column.categories.len()), (SemanticType::Boolean, 2));
+    assert!((column.mean - 0.25).abs() < 1e-9 && (column.deviation - 0.1875_f64.sqrt()).abs() < 1e-9, "{column:?}");
 }
 
 #[test]

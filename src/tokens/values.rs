@@ -1,7 +1,7 @@
 use rayon::prelude::*;
 use relata_schema::{AttributeKind, Container, Direction, RelationId, Transform, Value};
 
-use super::{Column, Owner, features};
+use super::{Column, ColumnKind, Owner, features};
 use crate::snapshot::{EdgeColumn, NodeColumn, Snapshot};
 
 /// A value as a token has it, before it is standardised.
@@ -13,6 +13,17 @@ pub(super) enum Raw {
     Code(u32),
     /// A vector.
     Vector(Vec<f32>),
+}
+
+impl Raw {
+    /// A number as it is, a boolean as 0 or 1.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Code(code) => Some(f64::from(*code)),
+            Self::Vector(_) => None,
+        }
+    }
 }
 
 /// Reads the values of columns from a snapshot.
@@ -53,7 +64,10 @@ impl Values {
             NodeColumn::Vector { .. } | NodeColumn::Text | NodeColumn::Interval => {
                 Some(match self.snapshot.value(node_type, attribute, node)? {
                     Value::Vector(numbers) => Raw::Vector(numbers),
-                    Value::Text(text) => Raw::Vector(features::text(&text)),
+                    Value::Text(text) => {
+                        let ColumnKind::Vector(dimension) = column.kind else { return None };
+                        Raw::Vector(features::text(&text, dimension))
+                    }
                     Value::Sequence(letters) => Raw::Vector(features::sequence(&letters)),
                     Value::Interval(interval) => Raw::Number(((interval.end() - interval.start()) as f64).ln_1p()),
                     _ => return None,

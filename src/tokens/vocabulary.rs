@@ -5,7 +5,7 @@ use relata_schema::{AttributeId, AttributeKind, Direction, NodeTypeId, Schema, T
 use serde::{Deserialize, Serialize};
 
 use super::values::{Raw, Values};
-use super::{Column, ColumnKind, Columns, Owner};
+use super::{Column, ColumnKind, Columns, Owner, SemanticType};
 use crate::sampler::Subgraph;
 use crate::snapshot::Snapshot;
 use crate::task::ResolvedTask;
@@ -28,9 +28,12 @@ pub struct VocabularyColumn {
     pub title: String,
     /// What its values are.
     pub kind: ColumnKind,
-    /// Of a number: the mean over the training rows' tokens.
+    /// What its values mean.
+    #[serde(default)]
+    pub semantic: SemanticType,
+    /// Of a number, or a boolean as 0 and 1: the mean over the training rows' tokens.
     pub mean: f64,
-    /// Of a number: the standard deviation, or 1 where all are equal.
+    /// Of a number or boolean: the standard deviation, or 1 where all are equal.
     pub deviation: f64,
     /// Of a number: what the schema says that it is transformed by, before it is standardised.
     #[serde(default)]
@@ -42,6 +45,17 @@ pub struct VocabularyColumn {
 }
 
 impl VocabularyColumn {
+    /// Its title in words: `total counts of cell`, `count of cell expresses gene`, and behind that `, reversed` where edges are
+    /// seen from their target.
+    pub fn phrase(&self) -> String {
+        let (owner, attribute) =
+            self.title.split_once(['>', '<']).or_else(|| self.title.split_once('.')).unwrap_or((&self.title, ""));
+        let words = |name: &str| name.replace(['.', '_'], " ");
+        let of = if attribute.is_empty() { String::new() } else { format!("{} of ", words(attribute)) };
+        let reversed = if self.title.contains('<') { ", reversed" } else { "" };
+        format!("{of}{}{reversed}", words(owner))
+    }
+
     /// A number as the data have it, from one that was transformed and standardised.
     pub fn original(&self, standardised: f64) -> f64 {
         let number = standardised * self.deviation + self.mean;
@@ -93,7 +107,7 @@ impl<'l> Learning<'l> {
         let sums = &mut self.learnt.sums[at];
         *sums = Sums::default();
         for &node in training {
-            if let Some(Raw::Number(number)) = self.values.of_node(&column, node) {
+            if let Some(number) = self.values.of_node(&column, node).as_ref().and_then(Raw::number) {
                 sums.add(number);
             }
         }
@@ -113,9 +127,13 @@ impl<'l> Learning<'l> {
                 let categories = categories(snapshot, column);
                 let own = first_category;
                 first_category += categories.len() as u32;
+                let semantic = column.semantic_type(schema);
+                let is_scaled = column.kind == ColumnKind::Number || semantic == SemanticType::Boolean;
+                let sums = if is_scaled { *sums } else { Sums::default() };
                 VocabularyColumn {
                     title: column.title(schema),
                     kind: column.kind,
+                    semantic,
                     mean: sums.mean(),
                     deviation: sums.deviation(),
                     transform: column.transform(schema),
@@ -254,7 +272,8 @@ impl Learnt {
         for node in &subgraph.nodes {
             if u32::from(node.hop) < task.task.context.hops {
                 for &id in columns.of_node(node.node_type) {
-                    if let Some(Raw::Number(number)) = values.of_node(&columns.list()[usize::from(id)], node.node) {
+                    let raw = values.of_node(&columns.list()[usize::from(id)], node.node);
+                    if let Some(number) = raw.as_ref().and_then(Raw::number) {
                         self.sums[usize::from(id)].add(number);
                     }
                 }
@@ -266,7 +285,7 @@ impl Learnt {
             let (source, target) = if edge.direction == Direction::Outgoing { (near, far) } else { (far, near) };
             for &id in columns.of_edge(edge.relation, edge.direction) {
                 let raw = values.of_edge(&columns.list()[usize::from(id)], edge.position, source, target);
-                if let Some(Raw::Number(number)) = raw {
+                if let Some(number) = raw.as_ref().and_then(Raw::number) {
                     self.sums[usize::from(id)].add(number);
                 }
             }

@@ -68,7 +68,7 @@ impl ModuleMapper for Mixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Shape, floats};
+    use crate::model::{AskedShape, Shape, floats};
     use crate::task::ModelConfig;
     use crate::tokens::ColumnKind;
 
@@ -79,28 +79,31 @@ mod tests {
             category_counts: vec![0],
             identities: 4,
             categories: 0,
-            biases: vec![0.0],
-            has_spread: false,
-            pairs: 0,
+            typed: None,
+            asked: AskedShape::default(),
         };
         RelationalTransformer::new(&shape, None, seed, &crate::model::device().unwrap().autodiff())
+    }
+
+    fn numbers(model: &RelationalTransformer) -> Vec<f32> {
+        floats(model.identities().unwrap())
     }
 
     #[test]
     fn it_keeps_less_at_first_and_then_its_share() {
         let models = [0, 1, 2].map(model);
         let mut average = Average::new(0.25, &models[0]);
-        let [first, second, third] = [0, 1, 2].map(|at: usize| floats(models[at].identities()));
+        let [first, second, third] = [0, 1, 2].map(|at: usize| numbers(&models[at]));
         average.add(&models[1], 1);
         average.add(&models[2], 4);
         // (1 + 1) / (10 + 1), then (1 + 4) / (10 + 4), which is above a quarter.
         let kept = [2.0 / 11.0, 0.25];
-        for (at, found) in floats(average.model.identities()).into_iter().enumerate() {
+        for (at, found) in numbers(&average.model).into_iter().enumerate() {
             let one = kept[0] * first[at] + (1.0 - kept[0]) * second[at];
             let expected = kept[1] * one + (1.0 - kept[1]) * third[at];
             assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
         }
         // The models are as they were.
-        assert_eq!(floats(models[0].identities()), first);
+        assert_eq!(numbers(&models[0]), first);
     }
 }

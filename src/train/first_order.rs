@@ -151,7 +151,7 @@ fn is_scaled(kind: ColumnKind, mean: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::VocabularyColumn;
+    use crate::tokens::{SemanticType, VocabularyColumn};
 
     fn entry(identity: u32, value: f64) -> Entry {
         Entry { column: 0, identity, value }
@@ -162,6 +162,7 @@ mod tests {
             transform: relata_schema::Transform::None,
             title: "cell.expresses.gene>count".into(),
             kind: ColumnKind::Number,
+            semantic: SemanticType::Number,
             mean: 2.0,
             deviation: 0.5,
             categories: Vec::new(),

@@ -16,7 +16,7 @@ use crate::allocator::Keeping;
 use crate::sampler::random::Key;
 use crate::snapshot::{Hit, Snapshot};
 use crate::task::calibration::Temperature;
-use crate::task::{Ask, Asked, Dealt, Fold, Labels, ResolvedTask, labels};
+use crate::task::{Ask, Asked, Dealt, Fold, Labels, ResolvedTask, Tokens, labels};
 use crate::tokens::{ColumnKind, Context, Learning, Vocabulary};
 use crate::{Error, Result};
 
@@ -85,7 +85,7 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut optio
     let (entries, codes) = edges_of(snapshot, task, &objectives[0], &vocabulary, &rows)?;
     let config = &task.task.model;
     let start = match config.start {
-        crate::task::Start::Spectral if entries.iter().any(|row| !row.is_empty()) => {
+        crate::task::Start::Spectral if config.tokens == Tokens::Identity && entries.iter().any(|row| !row.is_empty()) => {
             Some(spectral(&entries, &vocabulary, config.width, task.task.train.seed)?)
         }
         _ => None,

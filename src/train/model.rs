@@ -194,7 +194,8 @@ impl Model {
         Ok((dimension, vectors))
     }
 
-    /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …).
+    /// Embeds every node of the task's type, and the identities that training learnt of other types (genes, terms, …); with typed
+    /// tokens there are none of these.
     /// `run` is noted as their origin. The task's nodes get a layout for the eye.
     ///
     /// # Errors
@@ -221,7 +222,10 @@ impl Model {
         let picture = layout(&vectors, dimension, self.task.task.train.seed, quiet)?;
         let mut tables = vec![table(&schema.node(self.task.node_type).name, keys, dimension, vectors, picture)];
         let width = self.task.task.model.width;
-        let identities: Vec<Vec<f32>> = self.members.iter().map(|member| floats(member.identities())).collect();
+        let identities: Vec<Vec<f32>> = self.members.iter().filter_map(RelationalTransformer::identities).map(floats).collect();
+        if identities.is_empty() {
+            return Ok(tables);
+        }
         for (node_type, unknown, keys) in self.vocabulary.identity_places() {
             let mut vectors = Vec::with_capacity(keys.len() * dimension);
             for row in (unknown as usize + 1..).take(keys.len()) {

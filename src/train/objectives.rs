@@ -5,12 +5,12 @@ use relata_schema::{NodeTypeId, RelationId, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batches, Laid, Makes};
-use crate::model::{Loss, RelationalTransformer, Shape, losses};
+use crate::model::{AskedShape, Loss, RelationalTransformer, Shape, TypedColumns, losses};
 use crate::sampler::random::Key;
 use crate::sampler::{NegativeConfig, Negatives, Sampler, SamplerConfig, Walk};
 use crate::snapshot::Snapshot;
-use crate::task::{Ask, Asked, Dealt, Labels, LossKind, ResolvedTask, labels};
-use crate::tokens::{Columns, Encoder, Vocabulary, VocabularyColumn};
+use crate::task::{Ask, Asked, Dealt, Labels, LossKind, ResolvedTask, Tokens, labels};
+use crate::tokens::{Columns, Encoder, Vocabulary, VocabularyColumn, features};
 use crate::{Error, Result};
 
 /// What of a graph contexts may show.
@@ -227,15 +227,17 @@ fn is_of_pairs(ask: &Ask) -> bool {
 
 /// The shape of the model that a vocabulary and a task ask for.
 pub(super) fn shape(vocabulary: &Vocabulary, task: &ResolvedTask, schema: &Schema) -> Shape {
-    let mut biases = vec![0.0; vocabulary.columns.len()];
-    let mut has_spread = false;
+    let mut asked = AskedShape {
+        pairs: task.objectives.iter().filter(|objective| is_of_pairs(&objective.ask)).count(),
+        ..AskedShape::default()
+    };
     for objective in &task.objectives {
         let Ask::Attribute { node_type, target, loss, .. } = objective.ask else { continue };
-        has_spread |= matches!(loss, LossKind::Gaussian | LossKind::NegativeBinomial);
+        asked.has_spread |= matches!(loss, LossKind::Gaussian | LossKind::NegativeBinomial);
         if let (LossKind::NegativeBinomial, Some(column)) = (loss, vocabulary.column(schema, node_type, target)) {
             // What is read in training has this mean, be it of logarithms.
             let mean = vocabulary.columns[usize::from(column)].original(0.0);
-            biases[usize::from(column)] = mean.max(1e-6).ln() as f32;
+            asked.biases.push((column, mean.max(1e-6).ln() as f32));
         }
     }
     Shape {
@@ -244,9 +246,20 @@ pub(super) fn shape(vocabulary: &Vocabulary, task: &ResolvedTask, schema: &Schem
         category_counts: vocabulary.columns.iter().map(|column| column.categories.len() as u32).collect(),
         identities: vocabulary.identity_count(),
         categories: vocabulary.category_count(),
-        biases,
-        has_spread,
-        pairs: task.objectives.iter().filter(|objective| is_of_pairs(&objective.ask)).count(),
+        typed: (task.task.model.tokens == Tokens::Typed).then(|| typed(vocabulary, task.task.model.text)),
+        asked,
+    }
+}
+
+/// What typed tokens are made of: names as `text` numbers each.
+fn typed(vocabulary: &Vocabulary, text: u32) -> TypedColumns {
+    let columns = &vocabulary.columns;
+    let names = columns.iter().flat_map(|column| &column.categories);
+    TypedColumns {
+        types: columns.iter().map(|column| column.semantic).collect(),
+        names: columns.iter().flat_map(|column| features::text(&column.phrase(), text)).collect(),
+        categories: names.flat_map(|name| features::text(name, text)).collect(),
+        truths: columns.iter().map(|column| [0.0, 1.0].map(|truth| ((truth - column.mean) / column.deviation) as f32)).collect(),
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) fn check(task: &ResolvedTask) -> Result<()> {
             "at least one block, each with at least one kind of attention",
         );
     }
+    if model.text == 0 {
+        return wrong("model.text", model.text.to_string(), "at least 1");
+    }
     if !share(train.edge_dropout) || !share(train.label_smoothing) || !share(train.mask) {
         let found = format!("{}, {}, {}", train.edge_dropout, train.label_smoothing, train.mask);
         return wrong("train.edge_dropout, train.label_smoothing, train.mask", found, "shares from 0 to below 1");

@@ -114,6 +114,27 @@ fn a_run_reads_back_and_answers_as_before() {
 }
 
 #[test]
+fn typed_tokens_train_and_leave_no_identities() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = planted::snapshot(folder.path(), 60, 6);
+    let settings = SMALL
+        .replace("hops = 1", "hops = 2\nrelations = [\"expresses\"]\nwidth = 100")
+        .replace("[[\"down\"]]", "[[\"row\", \"neighbour\"], [\"row\", \"neighbour\"]]\ntokens = \"typed\"\nfirst_order = false");
+    let task = planted::task(&snapshot, &settings);
+    let rows = labels(&snapshot, &task).unwrap().rows();
+    let (model, epochs) = fitted(&snapshot, &task, &rows);
+    let least = epochs[6..].iter().fold(f64::INFINITY, |least, epoch| least.min(epoch.loss));
+    assert!(least < epochs[0].loss, "{epochs:?}");
+    let path = folder.path().join("run");
+    let text = format!("[task]\nnode = \"cell\"\ntarget = \"celltype\"\nhide = [\"has_type\"]\n{settings}");
+    Run::create(&path, &text).unwrap().finish(&model, &snapshot, None, &[]).unwrap();
+    let (_, again) = Run::open(&path, &snapshot).unwrap();
+    assert_eq!(again.predict(&snapshot, &rows, true).unwrap(), model.predict(&snapshot, &rows, true).unwrap());
+    let tables = again.embed(&snapshot, "typed", "run", true).unwrap();
+    assert_eq!(tables.iter().map(|table| table.info.node_type.as_str()).collect::<Vec<_>>(), ["cell"]);
+}
+
+#[test]
 fn settings_that_cannot_be_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = planted::snapshot(folder.path(), 20, 5);
@@ -127,6 +148,7 @@ fn settings_that_cannot_be_are_named() {
         ("batch = 16", "batch = 16\nema = 1.0", "train.ema"),
         ("batch = 16", "batch = 16\npatience = 2", "train.validation"),
         ("batch = 16", "batch = 16\ncheckpoint_minutes = -1.0", "train.checkpoint_minutes"),
+        ("heads = 2", "heads = 2\ntext = 0", "model.text"),
     ] {
         let task = planted::task(&snapshot, &SMALL.replace(from, to));
         let mut ignore = |_: &Line| Ok(());

@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use relata::allocator::Keeping;
-use relata::model::{RelationalTransformer, Shape, floats};
+use relata::model::{AskedShape, RelationalTransformer, Shape, floats};
 use relata::sampler::random::Key;
 use relata::task::{AttentionKind, ModelConfig, TrainConfig};
 use relata::tokens::{Batch, ColumnKind, Context, NO_ROW, Row, State, Token};
@@ -111,9 +111,8 @@ impl Train {
             category_counts: vec![0; usize::from(COLUMNS)],
             identities: 1,
             categories: 0,
-            biases: vec![0.0; usize::from(COLUMNS)],
-            has_spread: false,
-            pairs: 0,
+            asked: AskedShape::default(),
+            typed: None,
         };
         let contexts: Vec<Context> = (0..self.batch).map(|at| context(self.context, at as u64)).collect();
         let reads: Vec<Vec<u32>> = contexts.iter().map(|context| (0..context.tokens.len() as u32).collect()).collect();
