@@ -24,11 +24,13 @@ impl Guard {
     /// no others.
     pub fn new(snapshot: &Snapshot, task: &ResolvedTask, labelled: &[u32]) -> Self {
         let none: Arc<[bool]> = Arc::new([]);
-        let mut guard = Self {
-            targets: task.targets().collect(),
-            hidden: task.hidden_attributes.clone(),
-            labelled: vec![none; snapshot.schema().node_types().len()],
-        };
+        let targets: Vec<_> = task.targets().collect();
+        // Those that are listed once are hidden as targets alone; a target that `hide` names is listed twice.
+        let hidden = &task.hidden_attributes;
+        let is_derived =
+            |one: &&(NodeTypeId, AttributeId)| !targets.contains(one) || hidden.iter().filter(|other| other == one).count() > 1;
+        let hidden = hidden.iter().filter(is_derived).copied().collect();
+        let mut guard = Self { targets, hidden, labelled: vec![none; snapshot.schema().node_types().len()] };
         guard.label(snapshot, task.node_type, labelled);
         guard
     }
@@ -46,10 +48,11 @@ impl Guard {
 
     /// Whether a node's value of an attribute may be shown.
     pub fn shows(&self, node_type: NodeTypeId, attribute: AttributeId, node: u32, is_seed: bool) -> bool {
-        if self.targets.contains(&(node_type, attribute)) {
-            return !is_seed && self.labelled[node_type.index()].get(node as usize) == Some(&true);
+        if self.hidden.contains(&(node_type, attribute)) {
+            return false;
         }
-        !self.hidden.contains(&(node_type, attribute))
+        !self.targets.contains(&(node_type, attribute))
+            || (!is_seed && self.labelled[node_type.index()].get(node as usize) == Some(&true))
     }
 }
 
@@ -96,5 +99,32 @@ mod tests {
         hidden.sort_unstable();
         expected.sort_unstable();
         assert_eq!(hidden, expected);
+    }
+
+    #[test]
+    fn every_target_is_hidden_of_seeds_and_shown_of_labelled_rows_but_where_it_is_to_be_hidden() {
+        let (store, schema) = (tempfile::tempdir().unwrap(), Schema::biology());
+        let mut writer = SnapshotWriter::create(store.path(), &schema).unwrap();
+        let [cell, gene] = ["cell", "gene"].map(|name| schema.node_type(name).unwrap());
+        writer.nodes(cell, &["a", "b"].map(String::from)).unwrap();
+        writer.nodes(gene, &["g", "h"].map(String::from)).unwrap();
+        writer.publish(&[]).unwrap();
+        let snapshot = Snapshot::current(store.path()).unwrap();
+        let text = "[task]\nnode = \"cell\"\ntarget = \"celltype\"\nhide = [\"cell.batch\"]\n[[also]]\ntarget = \"batch\"\n\
+                    [[also]]\nnode = \"gene\"\ntarget = \"biotype\"\n[[also]]\nlink = \"expresses\"\n";
+        let task = Task::parse(text, "t.toml", &schema).unwrap();
+        let mut guard = Guard::new(&snapshot, &task, &[0]);
+        guard.label(&snapshot, gene, &[1]);
+        let shown = |node_type, name, is_seed| {
+            let attribute = schema.node_attribute(node_type, name).unwrap();
+            [0, 1].map(|node| guard.shows(node_type, attribute, node, is_seed))
+        };
+        assert_eq!(shown(cell, "celltype", false), [true, false]);
+        assert_eq!(shown(gene, "biotype", false), [false, true]);
+        assert_eq!(shown(cell, "batch", false), [false, false]);
+        assert_eq!(shown(cell, "condition", true), [true, true]);
+        for (node_type, name) in [(cell, "celltype"), (cell, "batch"), (gene, "biotype")] {
+            assert_eq!(shown(node_type, name, true), [false, false]);
+        }
     }
 }

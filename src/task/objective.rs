@@ -42,7 +42,8 @@ impl LossKind {
     }
 }
 
-/// `[[also]]`: something else that the same model learns, in steps of its own among those of the target. It is one of three:
+/// `[[also]]`: something else that the same model learns, in steps of its own among those of the target, and no more of them in
+/// an epoch: if there is more to ask, each epoch asks another sample. It is one of three:
 /// an attribute (`node`, `target`), whether edges are there (`link`), or which two views are of the same node (`contrast`).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -225,5 +226,73 @@ impl Task {
             objectives.push(Objective { name, ask, weight: weighed(also.weight.unwrap_or(1.0), place)? });
         }
         Ok(objectives)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::ResolvedTask;
+
+    const HEAD: &str = "[task]\nnode = \"cell\"\ntarget = \"celltype\"\n";
+
+    fn parsed(text: &str) -> Result<ResolvedTask> {
+        Task::parse(&format!("{HEAD}{text}"), "task.toml", &Schema::biology())
+    }
+
+    #[test]
+    fn objectives_come_in_their_order_with_their_defaults() {
+        let text = "balance = true\nweight = 0.5\n[[also]]\ntarget = \"total_counts\"\n[[also]]\nnode = \"gene\"\ntarget = \"length\"\n\
+                    loss = \"negative_binomial\"\n[[also]]\nlink = \"interacts\"\nnegatives = 3\n[[also]]\ncontrast = \"cell\"\n\
+                    views = [[\"expresses\"], [\"accessible\"]]\nweight = 2\n";
+        let task = parsed(text).unwrap();
+        let names: Vec<&str> = task.objectives.iter().map(|objective| objective.name.as_str()).collect();
+        let expected = ["cell.celltype", "cell.total_counts", "gene.length", "link gene.interacts.gene", "contrast cell"];
+        assert_eq!(names, expected);
+        assert_eq!(task.objectives.iter().map(|objective| objective.weight).collect::<Vec<_>>(), [0.5, 1.0, 1.0, 1.0, 2.0]);
+        let losses: Vec<_> = task
+            .objectives
+            .iter()
+            .filter_map(
+                |objective| if let Ask::Attribute { loss, balance, .. } = objective.ask { Some((loss, balance)) } else { None },
+            )
+            .collect();
+        assert_eq!(losses, [(LossKind::CrossEntropy, true), (LossKind::Huber, false), (LossKind::NegativeBinomial, false)]);
+        assert!(matches!(task.objectives[3].ask, Ask::Link { negatives: 3, asked: 0.3, .. }));
+        let Ask::Contrast { views: Some([one, other]), temperature: 0.1, .. } = &task.objectives[4].ask else { panic!() };
+        assert_eq!((one.len(), other.len()), (1, 1));
+        // As a run saves it, and reads it again.
+        let saved = toml::to_string_pretty(&task.task).unwrap();
+        assert_eq!(Task::parse(&saved, "saved.toml", &Schema::biology()).unwrap().objectives, task.objectives);
+        // Another objective in the place of the target.
+        let gene = task.asking(2);
+        assert_ne!((gene.node_type, gene.target), (task.node_type, task.target));
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_has_its_place() {
+        for (text, expected) in [
+            (
+                "loss = \"huber\"",
+                &["task.toml:3:10", "found `huber` for `cell.celltype`, a category, expected cross_entropy"][..],
+            ),
+            ("loss = \"hubr\"", &["task.toml:4:8", "unknown variant `hubr`"]),
+            ("weight = -1.0", &["task.toml:3:10", "weight: found -1, expected a number from 0"]),
+            ("[[also]]\ntarget = \"total_count\"", &["task.toml:5:10", "did you mean `total_counts`"]),
+            ("[[also]]\ntarget = \"total_counts\"\nbalance = true", &["task.toml:5:10", "a number, expected a category"]),
+            ("[[also]]\ntarget = \"celltype\"", &["task.toml:5:10", "`cell.celltype` is there already"]),
+            ("[[also]]\nnode = \"gen\"\ntarget = \"length\"", &["task.toml:5:8", "did you mean `gene`"]),
+            ("[[also]]\nnode = \"gene\"", &["task.toml:5:8", "just one of `target` (with `node`), `link` and `contrast`"]),
+            ("[[also]]\nlink = \"interact\"", &["task.toml:5:8", "did you mean `interacts`"]),
+            ("[[also]]\nlink = \"interacts\"\nasked = 1.0", &["task.toml:5:8", "a share between 0 and 1"]),
+            ("[[also]]\nlink = \"interacts\"\ncontrast = \"cell\"", &["task.toml:5:8", "just one of"]),
+            ("[[also]]\ncontrast = \"cel\"", &["task.toml:5:12", "did you mean `cell`"]),
+            ("[[also]]\ncontrast = \"cell\"\nviews = [[\"expresses\"]]", &["task.toml:5:12", "found 1, expected two lists"]),
+            ("[[also]]\ncontrast = \"cell\"\ntemperature = 0", &["task.toml:5:12", "expected a number above 0"]),
+            ("[[also]]\nlinks = \"interacts\"", &["task.toml:5:1", "did you mean `link`"]),
+        ] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(expected.iter().all(|part| error.contains(part)), "{error}, expected: {expected:?}");
+        }
     }
 }

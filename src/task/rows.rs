@@ -1,6 +1,6 @@
 use relata_schema::{Direction, RelationId};
 
-use super::{Ask, Fold, ResolvedTask, SplitKind, folds, labels};
+use super::{Ask, Fold, Objective, ResolvedTask, SplitKind, folds, labels};
 use crate::Result;
 use crate::snapshot::Snapshot;
 
@@ -53,6 +53,15 @@ impl ResolvedTask {
     /// Those of [`folds`].
     pub fn dealt(&self, snapshot: &Snapshot, target: &Fold, fold: Option<u32>) -> Result<Vec<Dealt>> {
         (0..self.objectives.len()).map(|at| self.dealt_to(at, snapshot, target, fold)).collect()
+    }
+
+    /// Edges that no context shows, as [`dealt`](Self::dealt) has them; no label is looked at.
+    pub fn excluded(&self, snapshot: &Snapshot, fold: Option<u32>) -> Vec<(RelationId, u32, u32)> {
+        let edges = |objective: &Objective| match &objective.ask {
+            Ask::Link { relation, asked, .. } => self.edges(snapshot, *relation, *asked, fold).excluded,
+            Ask::Attribute { .. } | Ask::Contrast { .. } => Vec::new(),
+        };
+        self.objectives.iter().flat_map(edges).collect()
     }
 
     fn dealt_to(&self, at: usize, snapshot: &Snapshot, target: &Fold, fold: Option<u32>) -> Result<Dealt> {

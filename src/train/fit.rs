@@ -109,6 +109,7 @@ pub fn fit(snapshot: &Snapshot, task: &ResolvedTask, training: &[u32], mut optio
         labels: labels(snapshot, task)?,
         shape: &shape(&vocabulary, task, snapshot.schema()),
         device: &crate::model::device()?.autodiff(),
+        before: resumed.as_ref().map_or(0.0, |checkpoint| checkpoint.progress.seconds),
         started,
     };
     let members = fitting.members(start.as_ref(), resumed, &mut options)?;

@@ -192,20 +192,16 @@ impl Run {
         if first_order.as_ref().is_some_and(|term| !term.fits(&vocabulary)) {
             return Err(damaged(&file, "it is of another vocabulary".to_owned()));
         }
-        // Only rows that were not held out may show their target; with another snapshot none may.
-        let held_out: std::collections::HashSet<&str> = info.held_out.iter().map(String::as_str).collect();
-        let labelled = if info.snapshot == snapshot.id().as_str() {
-            (0..snapshot.node_count(task.node_type))
-                .filter(|&row| !held_out.contains(snapshot.key(task.node_type, row)))
-                .collect()
+        // Only rows that were not held out may show their targets; with another snapshot none may.
+        let visible = if info.snapshot == snapshot.id().as_str() {
+            let held_out: std::collections::HashSet<&str> = info.held_out.iter().map(String::as_str).collect();
+            let is_labelled = |row: &u32| !held_out.contains(snapshot.key(task.node_type, *row));
+            let labelled: Vec<u32> = (0..snapshot.node_count(task.node_type)).filter(is_labelled).collect();
+            let dealt = task.dealt(snapshot, &Fold { train: labelled.clone(), test: Vec::new() }, info.fold)?;
+            Visible::new(&task, labelled, &dealt)
         } else {
-            Vec::new()
+            Visible { labelled: Vec::new(), excluded: task.excluded(snapshot, info.fold) }
         };
-        let dealt = task.dealt(snapshot, &Fold { train: labelled.clone(), test: Vec::new() }, info.fold)?;
-        let mut visible = Visible::new(&task, labelled, &dealt);
-        if info.snapshot != snapshot.id().as_str() {
-            visible.labelled.clear();
-        }
         let mut temperatures = info.temperatures.clone();
         temperatures.resize(task.objectives.len(), Temperature::default());
         Ok((info, Model { task, vocabulary, members, first_order, temperatures, visible }))

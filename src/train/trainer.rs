@@ -36,6 +36,8 @@ pub(super) struct Fitting<'f> {
     pub(super) labels: Labels,
     pub(super) shape: &'f Shape,
     pub(super) device: &'f Device,
+    /// Seconds of earlier processes, and since when this one fits.
+    pub(super) before: f64,
     pub(super) started: Instant,
 }
 
@@ -101,6 +103,15 @@ impl Fitting<'_> {
         }
     }
 
+    /// How many steps of each an epoch has: all that what is asked makes, but of no other objective more than of the target. Those
+    /// of another are then a sample, another one in each epoch.
+    fn steps(&self, asked: &[(usize, Asked)]) -> Vec<usize> {
+        let train = &self.task.task.train;
+        let all = |asked: &Asked| asked.len().div_ceil(train.batch * train.accumulate);
+        let most = asked.iter().find(|(at, _)| *at == 0).map_or(usize::MAX, |(_, asked)| all(asked));
+        asked.iter().map(|(_, asked)| all(asked).min(most)).collect()
+    }
+
     /// The loss of a model without gradients on the rows of validation, and its scores.
     fn validate(&self, model: &RelationalTransformer) -> Result<(f64, Vec<(&'static str, f64)>)> {
         let objective = &self.objectives[0];
@@ -147,8 +158,7 @@ struct Trainer<'t, 'f> {
     sums: Sums,
     best: Option<Score>,
     worse: u32,
-    /// Seconds of earlier processes, and when this one last wrote a checkpoint.
-    before: f64,
+    /// When a checkpoint was last written.
     saved: Instant,
 }
 
@@ -170,7 +180,7 @@ impl<'t, 'f> Trainer<'t, 'f> {
             None => Trained { model, optimizer, average, best: None },
         };
         let (epochs, asked) = fitting.asked(phase);
-        let of_epoch: usize = asked.iter().map(|(_, asked)| asked.len().div_ceil(train.batch * train.accumulate)).sum();
+        let of_epoch: usize = fitting.steps(&asked).iter().sum();
         let found = found.unwrap_or_else(|| Progress {
             format_version: checkpoint::VERSION,
             snapshot: fitting.snapshot.id().to_string(),
@@ -201,14 +211,12 @@ impl<'t, 'f> Trainer<'t, 'f> {
             sums: found.sums,
             best: found.best,
             worse: found.worse,
-            before: found.seconds,
             saved: Instant::now(),
         })
     }
 
     fn seconds(&self) -> f64 {
-        // What came before this process is counted once, by whichever phase goes on.
-        self.before + self.fitting.started.elapsed().as_secs_f64()
+        self.fitting.before + self.fitting.started.elapsed().as_secs_f64()
     }
 
     fn run(mut self, options: &mut FitOptions<'_>) -> Result<RelationalTransformer> {
@@ -222,8 +230,8 @@ impl<'t, 'f> Trainer<'t, 'f> {
                 .zip(asked.iter())
                 .map(|(batches, (at, asked))| Source::new(batches, asked, self.pass(*at)))
                 .collect();
-            let mut sequence: Vec<usize> =
-                sources.iter().enumerate().flat_map(|(at, source)| std::iter::repeat_n(at, source.steps())).collect();
+            let steps = self.fitting.steps(&asked).into_iter().enumerate();
+            let mut sequence: Vec<usize> = steps.flat_map(|(at, steps)| std::iter::repeat_n(at, steps)).collect();
             if sources.len() > 1 {
                 key.with(u64::from(self.epoch)).with(u64::from(self.member)).with(2).random().shuffle(&mut sequence);
             }

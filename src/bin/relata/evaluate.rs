@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use relata::sampler::random::Key;
 use relata::snapshot::Snapshot;
 use relata::task::{Ask, Asked, Fold, Labels, labels};
 use relata::train::{Answer, Model, Run, Told, scores};
@@ -25,6 +26,9 @@ pub struct Args {
     quiet: bool,
 }
 
+/// Edges that are asked for at most.
+const MOST_EDGES: usize = 10_000;
+
 /// How good a model is at all that it was trained for.
 #[derive(Serialize)]
 struct Report {
@@ -41,7 +45,12 @@ pub enum Measured {
     /// At saying an attribute of rows.
     Rows(Rows),
     /// At telling edges from pairs that are none.
-    Edges { objective: String, told: Told },
+    Edges {
+        objective: String,
+        /// All edges that were held out; those that were asked for are as many of them as [`MOST_EDGES`], by lot.
+        held_out: usize,
+        told: Told,
+    },
 }
 
 #[derive(Serialize)]
@@ -109,9 +118,12 @@ pub fn measure(
                 let answers = model.predict_objective(at, snapshot, &rows, quiet)?;
                 measured.push(Measured::Rows(Rows::of(name, &labels(snapshot, &task.asking(at))?, &rows, &answers)));
             }
-            (Ask::Link { .. }, Asked::Edges(edges)) if !edges.is_empty() => {
+            (Ask::Link { .. }, Asked::Edges(mut edges)) if !edges.is_empty() => {
+                let held_out = edges.len();
+                Key::new("relata evaluate", task.task.train.seed).random().shuffle(&mut edges);
+                edges.truncate(MOST_EDGES);
                 let told = model.tell_edges(at, snapshot, &edges, quiet)?;
-                measured.push(Measured::Edges { objective: name, told });
+                measured.push(Measured::Edges { objective: name, held_out, told });
             }
             _ => {}
         }
@@ -156,9 +168,9 @@ impl Measured {
                     println!("{table}");
                 }
             }
-            Self::Edges { objective, told: Told { edges, negatives, higher, reciprocal_rank } } => {
+            Self::Edges { objective, held_out, told: Told { edges, negatives, higher, reciprocal_rank } } => {
                 println!(
-                    "{objective}, {edges} held-out edges, each beside {negatives} pairs that are none: higher than one of them \
+                    "{objective}, {edges} of {held_out} held-out edges, each beside {negatives} pairs that are none: higher than one of them \
                      {higher:.3}, mean reciprocal rank {reciprocal_rank:.3}"
                 );
             }
