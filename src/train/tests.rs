@@ -426,7 +426,8 @@ fn numbers_and_counts_are_learnt_with_each_of_their_losses_beside_a_class() {
 fn edges_are_told_from_pairs_that_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = planted::snapshot(folder.path(), 200, 15);
-    let settings = with("[[also]]\nlink = \"expresses\"\nnegatives = 2").replace("epochs = 12", "epochs = 8");
+    // An epoch has as many steps of edges as of cells, nine.
+    let settings = with("[[also]]\nlink = \"expresses\"\nnegatives = 2").replace("epochs = 12", "epochs = 60");
     let task = planted::task(&snapshot, &settings);
     let fold = folds(&snapshot, &task).unwrap().swap_remove(0);
     let (model, lines) = logged(&snapshot, &task, &fold.train);
