@@ -128,6 +128,8 @@ fn a_run_that_is_killed_goes_on_as_if_it_had_not_been() {
     }
     // A finished run is not begun again, and the list has both.
     let again = run(&arguments("killed"), folder);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("the run is finished"));
+    let again = run(&arguments("killed")[..7], folder);
     let message = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(!again.status.success() && message.contains("holds a finished run"), "{message}");
     std::fs::create_dir(folder.join("runs")).unwrap();

@@ -54,7 +54,7 @@ impl Run {
     /// # Errors
     /// When there is a run already, or it cannot be written.
     pub fn create(path: &Path, task: &str) -> Result<Self> {
-        if path.join("run.json").exists() {
+        if Self::is_finished(path) {
             let found = format!("{}, which holds a finished run", path.display());
             return Err(Error::setting("--out", found, "a new folder"));
         }
@@ -69,6 +69,11 @@ impl Run {
         Ok(Self { path: path.to_owned(), metrics })
     }
 
+    /// Whether a folder holds a run that has trained to its end.
+    pub fn is_finished(path: &Path) -> bool {
+        path.join("run.json").exists()
+    }
+
     /// Opens the folder of a run that was stopped, with the metrics that it had at its last checkpoint; makes it where there is
     /// none.
     ///
@@ -76,7 +81,7 @@ impl Run {
     /// When the run is finished, or its task is another.
     pub fn resume(path: &Path, task: &str) -> Result<Self> {
         let file = path.join("task.toml");
-        if !file.exists() || path.join("run.json").exists() {
+        if !file.exists() || Self::is_finished(path) {
             return Self::create(path, task);
         }
         let known = fs::read_to_string(&file).map_err(Error::io(&file, "cannot read the run's task"))?;

@@ -4,7 +4,7 @@ use anyhow::bail;
 use relata::snapshot::Snapshot;
 use relata::task::{Fold, ResolvedTask, Task, folds, labels};
 use relata::train::metrics::Line;
-use relata::train::{FitOptions, Keep, Run, fit};
+use relata::train::{FitOptions, Keep, Model, Run, fit};
 
 use crate::evaluate;
 use crate::info::grouped;
@@ -45,6 +45,11 @@ impl Args {
             let fold = fold(&snapshot, &task, self.fold)?;
             (Some(self.fold), fold.train, fold.test)
         };
+        if self.resume && Run::is_finished(&self.out) {
+            let (info, model) = Run::open(&self.out, &snapshot)?;
+            println!("{}: the run is finished; it trained on {} rows", self.out.display(), grouped(info.training_rows.into()));
+            return self.evaluate(&snapshot, &model, fold, &held_out);
+        }
         let mut run = if self.resume { Run::resume(&self.out, &text)? } else { Run::create(&self.out, &text)? };
         // The last epoch.
         let (mut seconds, mut speed, mut waiting) = (0.0, 0.0, 0.0);
@@ -66,8 +71,12 @@ impl Args {
             100.0 * waiting,
             self.out.display()
         );
+        self.evaluate(&snapshot, &model, fold, &held_out)
+    }
+
+    fn evaluate(&self, snapshot: &Snapshot, model: &Model, fold: Option<u32>, held_out: &[u32]) -> anyhow::Result<()> {
         if !held_out.is_empty() {
-            for measured in evaluate::measure(&snapshot, &model, fold, &held_out, self.quiet)? {
+            for measured in evaluate::measure(snapshot, model, fold, held_out, self.quiet)? {
                 measured.print();
             }
             snapshot.intact()?;
